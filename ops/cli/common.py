@@ -1,0 +1,84 @@
+"""What all commands share: settings, the store, exit codes, output for people and for machines."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import click
+import orjson
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ops import secrets
+from shared import log
+from shared.errors import ConfigurationError, GelatoRollupError
+from shared.settings import DEFAULT_TENANT, Settings
+from shared.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DONE, FOUND_SOMETHING_WRONG, USAGE = 0, 1, 2
+
+#: What a command prints, and what it says beside that.
+out = Console()
+err = Console(stderr=True)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+of_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose orders.")
+
+
+def command(function: F) -> F:
+    """Turn our errors into one line on standard error and an exit code."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except ConfigurationError as error:
+            fail(str(error), USAGE)
+        except (GelatoRollupError, RedisError) as error:
+            fail(str(error), FOUND_SOMETHING_WRONG)
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has seen enough
+            sys.exit(DONE)
+
+    return run  # type: ignore[return-value]
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong, and end."""
+    err.print(f"gelato-rollup: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def settings_in_force() -> Settings:
+    """Settings from the environment, and the secrets that `up` made; logging is set up for a command."""
+    settings = secrets.with_generated(Settings.from_environment())
+    log.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """The store that the settings name."""
+    store = Store.from_url(settings.where())
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line, or indented on a terminal."""
+    option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
+    sys.stdout.write(orjson.dumps(value, option=option, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+def progress() -> Progress:
+    """A progress bar on standard error; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, disable=not err.is_terminal, transient=True)

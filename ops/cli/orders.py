@@ -1,0 +1,260 @@
+"""`gelato-rollup orders`: look at orders, and what operators do to them."""
+
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+import orjson
+
+from ops import tree
+from ops.cli.common import (
+    DONE,
+    FOUND_SOMETHING_WRONG,
+    USAGE,
+    as_json,
+    command,
+    err,
+    fail,
+    of_tenant,
+    open_store,
+    out,
+    print_json,
+    progress,
+    settings_in_force,
+)
+from shared import history, tenants
+from shared.errors import GelatoRollupError
+from shared.reader import Reader
+from shared.store import Store
+from shared.store import orders as stored_orders
+from worker.rebuild import rebuild as rebuild_one
+from worker.shift import policy_of
+
+
+@click.group()
+def orders() -> None:
+    """Look at orders: show, list, watch, events. Mend them: rebuild, close, erase."""
+
+
+@orders.command()
+@click.argument("reference")
+@of_tenant
+@as_json
+@command
+def show(reference: str, tenant: str, as_json: bool) -> None:
+    """Draw one order: connected orders, items, parcels, what needs attention."""
+    with open_store(settings_in_force()) as store:
+        raw = store.run(stored_orders.document(tenant, reference))
+    if raw is None:
+        fail(f"no order {reference!r} of tenant {tenant}", FOUND_SOMETHING_WRONG)
+    if as_json:
+        print_json(orjson.loads(raw))
+    else:
+        out.print(tree.draw(orjson.loads(raw)))
+
+
+@orders.command(name="list")
+@of_tenant
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
+@click.option("--status", default=None, help="Only orders of this status.")
+@click.option("--attention", is_flag=True, help="Only orders for which somebody must act.")
+@click.option("--open", "only_open", is_flag=True, help="Only orders that are not terminal.")
+@as_json
+@command
+def list_(tenant: str, limit: int, status: str | None, attention: bool, only_open: bool, as_json: bool) -> None:
+    """List orders, those that changed last first."""
+    found = []
+    with open_store(settings_in_force()) as store:
+        for document in _newest(store, tenant):
+            if status is not None and document["status"] != status:
+                continue
+            if (attention and not document["attention"]) or (only_open and document["terminal"]):
+                continue
+            found.append(document)
+            if len(found) == limit:
+                break
+    if as_json:
+        print_json(found)
+    else:
+        out.print(tree.table(found))
+
+
+@orders.command()
+@click.argument("reference", required=False)
+@of_tenant
+@as_json
+@command
+def watch(reference: str | None, tenant: str, as_json: bool) -> None:
+    """Follow the changes as they come, of one order or of all; Ctrl-C ends it."""
+    settings = settings_in_force()
+    reader = Reader(settings.where())
+    try:
+        for change in reader.follow():
+            if change["tenant"] != tenant or reference not in (None, change["orderReferenceId"]):
+                continue
+            if as_json:
+                sys.stdout.write(orjson.dumps(change).decode() + "\n")
+                sys.stdout.flush()
+            else:
+                out.print(tree.change(change))
+    except KeyboardInterrupt:
+        sys.exit(DONE)
+    finally:
+        reader.close()
+
+
+@orders.command()
+@click.argument("reference")
+@of_tenant
+@as_json
+@command
+def events(reference: str, tenant: str, as_json: bool) -> None:
+    """Show the raw events of one order by their time of receipt."""
+    with open_store(settings_in_force()) as store:
+        log = store.run(stored_orders.log(tenant, reference))
+    if not log:
+        fail(f"no order {reference!r} of tenant {tenant}", FOUND_SOMETHING_WRONG)
+    if as_json:
+        print_json(history.as_json(history.described(log)))
+    else:
+        out.print(tree.events(history.described(log)))
+
+
+@orders.command()
+@click.argument("references", nargs=-1)
+@of_tenant
+@click.option("--all", "all_orders", is_flag=True, help="All orders of all tenants.")
+@as_json
+@command
+def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json: bool) -> None:
+    """Rebuild documents from their event logs. Changes nothing where the fold was right."""
+    if bool(references) == all_orders:
+        fail("name some references, or say --all", USAGE)
+    settings = settings_in_force()
+    policy = policy_of(settings)
+    rebuilt, changed, unknown = 0, [], []
+    with open_store(settings) as store, progress() as bar:
+        names = sorted(tenants.load(settings).by_name) if all_orders else [tenant]
+        total = sum(store.run(stored_orders.count(name)) for name in names) if all_orders else len(references)
+        task = bar.add_task("rebuilding", total=total)
+        for name in names:
+            for reference in _all_references(store, name) if all_orders else references:
+                result = rebuild_one(store, name, reference, policy)
+                bar.advance(task)
+                if result is None:
+                    unknown.append(reference)
+                    continue
+                rebuilt += 1
+                if result:
+                    changed.append({"tenant": name, "orderReferenceId": reference})
+    if as_json:
+        print_json({"rebuilt": rebuilt, "changed": changed, "unknown": [] if all_orders else unknown})
+    else:
+        out.print(f"{rebuilt} rebuilt, {len(changed)} changed", highlight=False)
+        for each in changed:
+            out.print(f"  changed: {each['tenant']} {each['orderReferenceId']}", markup=False)
+    if unknown and not all_orders:
+        fail(f"unknown: {', '.join(unknown)}", FOUND_SOMETHING_WRONG)
+
+
+@orders.command()
+@click.argument("references", nargs=-1, required=True)
+@of_tenant
+@command
+def close(references: tuple[str, ...], tenant: str) -> None:
+    """Mark orders that will never end by themselves as done, until another event of theirs is received."""
+    unknown = []
+    with open_store(settings_in_force()) as store:
+        for reference in references:
+            if store.run(stored_orders.close(tenant, reference, time.time_ns() // 1000)):
+                out.print(f"closed: {reference}", markup=False, highlight=False)
+            else:
+                unknown.append(reference)
+    if unknown:
+        fail(f"unknown: {', '.join(unknown)}", FOUND_SOMETHING_WRONG)
+
+
+@orders.command()
+@click.argument("reference", required=False)
+@of_tenant
+@click.option("--whole-tenant", is_flag=True, help="All orders of the tenant.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@command
+def erase(reference: str | None, tenant: str, whole_tenant: bool, yes: bool) -> None:
+    """Remove an order, or all of a tenant's, without a trace: documents, events, changes, dead letters."""
+    if (reference is None) != whole_tenant:
+        fail("name one reference, or say --whole-tenant", USAGE)
+    what = f"all orders of tenant {tenant}" if whole_tenant else f"order {reference!r} of tenant {tenant}"
+    if not yes:
+        click.confirm(f"Erase {what}? This cannot be undone", abort=True, err=True)
+    with open_store(settings_in_force()) as store:
+        counts = _erase(store, tenant, reference)
+    out.print(
+        f"erased {what}: {counts['orders']} orders, {counts['changes']} changes, {counts['letters']} dead letters",
+        markup=False,
+        highlight=False,
+    )
+    if not any(counts.values()):
+        fail(f"nothing was found of {what}", FOUND_SOMETHING_WRONG)
+
+
+def _erase(store: Store, tenant: str, reference: str | None) -> dict[str, int]:
+    counts = {"orders": 0, "changes": 0, "letters": 0}
+    with progress() as bar:
+        task = bar.add_task("orders", total=None)
+        while True:
+            names = [reference] if reference is not None else _everything(store, tenant)
+            gone = sum(store.run(stored_orders.erase(tenant, name)) > 0 for name in names)
+            counts["orders"] += gone
+            bar.advance(task, len(names))
+            if reference is not None or not names:
+                break
+        task = bar.add_task("changes", total=None)
+        start: str | None = "-"
+        while start is not None:
+            start, looked, found = store.run(stored_orders.erase_changes(tenant, reference, start))
+            counts["changes"] += found
+            bar.advance(task, looked)
+        task = bar.add_task("dead letters", total=None)
+        cursor = None
+        while cursor != 0:
+            cursor, found = store.run(stored_orders.erase_letters(tenant, reference, cursor or 0))
+            counts["letters"] += found
+    try:
+        store.run(stored_orders.forget_in_files())
+    except GelatoRollupError as error:
+        err.print(f"the server's append-only file still holds it until it is rewritten: {error}", markup=False)
+    return counts
+
+
+def _everything(store: Store, tenant: str) -> list[str]:
+    """A tenant's references, indexed or merely due. Those due that are gone already are erased from the due set."""
+    _, indexed = store.run(stored_orders.references(tenant))
+    return list(dict.fromkeys([*indexed, *store.run(stored_orders.unfolded(tenant))]))
+
+
+def _all_references(store: Store, tenant: str) -> Iterator[str]:
+    cursor: int | None = None
+    seen: set[str] = set()
+    while cursor != 0:
+        cursor, references = store.run(stored_orders.references(tenant, cursor or 0))
+        for reference in references:
+            if reference not in seen:
+                seen.add(reference)
+                yield reference
+
+
+def _newest(store: Store, tenant: str) -> Iterator[dict]:  # type: ignore[type-arg]
+    before: int | None = None
+    seen: set[str] = set()
+    while True:
+        page = store.run(stored_orders.newest(tenant, before, 500))
+        fresh = [each.reference for each in page if each.reference not in seen]
+        seen.update(fresh)
+        for raw in store.run(stored_orders.documents(tenant, fresh)) if fresh else ():
+            if raw is not None:
+                yield orjson.loads(raw)
+        if len(page) < 500 or not fresh:
+            return
+        before = page[-1].changed_ms

@@ -1,0 +1,84 @@
+"""The receiver's ASGI application: its routes, and its life from start to stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import Route
+
+from receiver import health, orders, snapshots
+from receiver.http import Json
+from receiver.routes import Refused, RequestLog, UndecodedPath, refused
+from receiver.service import Service
+from receiver.webhooks import RETRY_AFTER, Webhooks
+from shared import log
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+
+logger = log.get("receiver")
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The application. Without settings they are read from the environment. Raises `ConfigurationError`."""
+    settings = settings or Settings.from_environment()
+    log.configure(settings.log_level, settings.log_format)
+    service = Service.start(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        # Not in a test's thread: only the main thread may listen for signals.
+        with contextlib.suppress(RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+        yield
+        await service.stop()
+
+    webhooks = Webhooks(service)
+    app = Starlette(
+        routes=[
+            Route("/webhooks/gelato", webhooks),
+            Route("/webhooks/gelato/{tenant}", webhooks),
+            Route("/snapshots", snapshots.post, methods=["POST"]),
+            Route("/tenants/{tenant}/snapshots", snapshots.post, methods=["POST"]),
+            Route("/orders", orders.listed),
+            Route("/orders/{reference}", orders.one),
+            Route("/orders/{reference}/events", orders.events),
+            Route("/tenants/{tenant}/orders", orders.listed),
+            Route("/tenants/{tenant}/orders/{reference}", orders.one),
+            Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+        ],
+        middleware=[Middleware(UndecodedPath), Middleware(RequestLog)],
+        exception_handlers={
+            HTTPException: _http_error,
+            Refused: refused,
+            StoreUnavailable: _unavailable,
+            Exception: _failed,
+        },
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app
+
+
+async def _http_error(request: Request, error: Exception) -> Json:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    name = {404: "not-found", 405: "method-not-allowed"}.get(status, "refused")
+    return Json({"error": name}, status, getattr(error, "headers", None))
+
+
+async def _unavailable(request: Request, error: Exception) -> Json:
+    logger.error("request", path=request.scope.get("route_name"), result="unavailable", error=str(error))
+    headers = {name.decode(): value.decode() for name, value in RETRY_AFTER}
+    return Json({"error": "unavailable"}, 503, headers)
+
+
+async def _failed(request: Request, error: Exception) -> Json:
+    logger.error("request", result="failed", exc_info=error)
+    return Json({"error": "internal"}, 500)

@@ -1,0 +1,60 @@
+"""The little HTTP that all routes share: reading a bounded body, answering in JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+Raw = tuple[bytes, bytes]
+
+
+class TooLarge(Exception):
+    """A body is over the limit; the rest of it is not read."""
+
+
+class CutOff(Exception):
+    """The client went away in the middle of its body."""
+
+
+class Json(Response):
+    """An answer in JSON."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(orjson.dumps(content), status, headers)
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """Read a request's body. Raises `TooLarge` as soon as it is over `limit` bytes, `CutOff` if the client goes away."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > limit):
+            raise TooLarge
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise CutOff
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            if size > limit:
+                raise TooLarge
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise CutOff
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise TooLarge
+    return body
+
+
+async def answer(send: Send, status: int, body: bytes, headers: list[Raw] | None = None) -> None:
+    """Send a JSON answer: the shortest way, for the webhooks' hot path."""
+    start = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(headers or ())]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,139 @@
+"""Reading orders over HTTP: one document, its raw events, and the list of a tenant's orders."""
+
+import base64
+import hashlib
+import math
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from receiver.http import Json
+from receiver.routes import Refused, query_flag, query_number, reference_of, service_of, tenant_of
+from shared.clock import parse_time
+from shared.history import as_json, described
+from shared.store import orders
+from shared.store.orders import Listed
+
+#: Documents looked at for one page of a filtered list; the answer's cursor goes on from there.
+_LOOK_AT_MOST = 2_000
+_AT_ONCE = 100
+_SUMMARY = ("orderReferenceId", "status", "terminal", "complete", "counts", "events", "version", "updatedAt")
+
+
+async def one(request: Request) -> Response:
+    """`GET /orders/{reference}`: the document, with an ETag."""
+    tenant = tenant_of(request, unknown="unknown-order")
+    raw = await service_of(request).store.run(orders.document(tenant, reference_of(request)))
+    if raw is None:
+        raise Refused(404, {"error": "unknown-order"})
+    etag = f'"{hashlib.blake2b(raw, digest_size=12).hexdigest()}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    if _matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(raw, 200, headers, "application/json")
+
+
+async def events(request: Request) -> Json:
+    """`GET /orders/{reference}/events`: the raw events, by time of receipt, with what the fold's clock makes of them."""
+    tenant = tenant_of(request, unknown="unknown-order")
+    reference = reference_of(request)
+    log = await service_of(request).store.run(orders.log(tenant, reference))
+    if not log:
+        raise Refused(404, {"error": "unknown-order"})
+    return Json({"tenant": tenant, "orderReferenceId": reference, "events": as_json(described(log))})
+
+
+async def listed(request: Request) -> Response:
+    """`GET /orders`: summaries, newest first; with `?reference=`, that order's document."""
+    if "reference" in request.query_params:
+        return await one(request)
+    tenant = tenant_of(request)
+    store = service_of(request).store
+    limit = query_number(request, "limit", 50, 500)
+    wanted = _Filter(request)
+    before_ms, skip = _read_cursor(request.query_params.get("cursor"))
+    summaries: list[dict[str, Any]] = []
+    looked = 0
+    more: str | None = None
+    while looked < _LOOK_AT_MOST:
+        page = await store.run(orders.newest(tenant, before_ms, _AT_ONCE + len(skip)))
+        fresh = [each for each in page if not (each.changed_ms == before_ms and each.reference in skip)]
+        documents = await store.run(orders.documents(tenant, [each.reference for each in fresh])) if fresh else []
+        gone = [each.reference for each, raw in zip(fresh, documents, strict=True) if raw is None]
+        await store.run(orders.forget(tenant, gone))
+        for each, raw in zip(fresh, documents, strict=True):
+            looked += 1
+            before_ms, skip = _behind(each, before_ms, skip)
+            if each.changed_ms < wanted.since_ms:
+                return _page(summaries, None)
+            if raw is not None and wanted.fits(document := orjson.loads(raw)):
+                summaries.append(_summary(document))
+            if len(summaries) == limit:
+                return _page(summaries, _cursor(before_ms, skip))
+        if len(page) < _AT_ONCE:
+            return _page(summaries, None)
+        more = _cursor(before_ms, skip)
+    return _page(summaries, more)
+
+
+class _Filter:
+    """The filters of a list."""
+
+    def __init__(self, request: Request) -> None:
+        self.status = request.query_params.get("status")
+        self.flags = {name: query_flag(request, name) for name in ("terminal", "complete")}
+        self.attention = query_flag(request, "attention")
+        since = request.query_params.get("updatedSince")
+        self.since_ms: float = -math.inf
+        if since is not None:
+            moment = parse_time(since.replace(" ", "+"))  # a "+" that was not escaped arrives as a blank
+            if moment is None:
+                raise Refused(400, {"error": "invalid-query", "detail": "updatedSince: must be ISO 8601"})
+            self.since_ms = moment // 1000
+
+    def fits(self, document: dict[str, Any]) -> bool:
+        if self.status is not None and document["status"] != self.status:
+            return False
+        if any(wanted is not None and document[name] is not wanted for name, wanted in self.flags.items()):
+            return False
+        return self.attention is None or bool(document["attention"]) is self.attention
+
+
+def _summary(document: dict[str, Any]) -> dict[str, Any]:
+    summary = {name: document[name] for name in _SUMMARY}
+    summary["attention"] = len(document["attention"])
+    summary["connectedOrderIds"] = document["connectedOrderIds"]
+    return summary
+
+
+def _page(summaries: list[dict[str, Any]], cursor: str | None) -> Json:
+    return Json({"orders": summaries, "cursor": cursor})
+
+
+def _behind(each: Listed, before_ms: int | None, skip: list[str]) -> tuple[int, list[str]]:
+    """Where to go on after an order: its time, and those of the same time that were seen."""
+    return each.changed_ms, ([*skip, each.reference] if each.changed_ms == before_ms else [each.reference])
+
+
+def _cursor(before_ms: int | None, skip: list[str]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([before_ms, skip])).decode().rstrip("=")
+
+
+def _read_cursor(text: str | None) -> tuple[int | None, list[str]]:
+    if text is None:
+        return None, []
+    try:
+        before_ms, skip = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if not isinstance(before_ms, int) or not all(isinstance(each, str) for each in skip):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise Refused(400, {"error": "invalid-query", "detail": "cursor: not one of ours"}) from None
+    return before_ms, list(skip)
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in header.split(","))

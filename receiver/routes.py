@@ -1,0 +1,142 @@
+"""What the token-guarded routes share: who asks, for which tenant, for which order.
+
+Paths are routed as they were sent, percent-encoding and all (`UndecodedPath`): a slash inside a reference, sent as `%2F`,
+stays a part of the reference. References and tenants are decoded here.
+"""
+
+import time
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from receiver.access import Holder, Role
+from receiver.http import Json
+from receiver.service import Service
+from shared import log
+from shared.settings import DEFAULT_TENANT
+
+logger = log.get("receiver.http")
+
+_WRITE_THEIR_OWN = ("/webhooks/", "/healthz", "/readyz")
+_RANK = {Role.READ: 0, Role.TENANT: 1, Role.OPS: 2}
+
+
+class Refused(Exception):
+    """A request that is answered with an error: status, body, headers."""
+
+    def __init__(self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(content.get("error"))
+        self.status = status
+        self.content = content
+        self.headers = headers
+
+
+async def refused(request: Request, error: Exception) -> Json:
+    """The answer to a refused request."""
+    if not isinstance(error, Refused):
+        raise error
+    return Json(error.content, error.status, error.headers)
+
+
+class UndecodedPath:
+    """Middleware: routes see the path as it was sent. A path that is not ASCII is none of ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its raw path."""
+        raw: bytes | None = scope.get("raw_path")
+        if scope["type"] == "http" and raw is not None:
+            path = raw.partition(b"?")[0].decode("ascii", errors="replace")
+            if path != scope["path"]:
+                scope = {**scope, "path": path}
+        await self._app(scope, receive, send)
+
+
+class RequestLog:
+    """Middleware: one line per request, with what the route learnt of it. Webhooks write their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and write its line when it was answered."""
+        if scope["type"] != "http" or scope["path"].startswith(_WRITE_THEIR_OWN):
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        said = scope["said"] = {"status": 0}
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said["status"] = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            ms = round((time.perf_counter() - start) * 1000, 2)
+            logger.info("request", method=scope["method"], ms=ms, **said)
+
+
+def service_of(request: Request) -> Service:
+    """The service of this process."""
+    service: Service = request.app.state.service
+    return service
+
+
+def holder_of(request: Request) -> Holder:
+    """Who asks. Refuses with 401 without a known token."""
+    holder = service_of(request).access.holder(request.scope["headers"])
+    if holder is None:
+        raise Refused(401, {"error": "unauthorized"}, {"www-authenticate": "Bearer"})
+    return holder
+
+
+def tenant_of(request: Request, *, least: Role = Role.READ, unknown: str = "not-found") -> str:
+    """The tenant of a path, if the token may see it and may do this: else 401, 404 (as if there were none), or 403."""
+    holder = holder_of(request)
+    tenant = unquote(request.path_params.get("tenant", DEFAULT_TENANT))
+    if not holder.may_see(tenant) or not service_of(request).access.knows(tenant):
+        raise Refused(404, {"error": unknown})
+    request.scope["said"]["tenant"] = tenant
+    if _RANK[holder.role] < _RANK[least]:
+        raise Refused(403, {"error": "forbidden"})
+    return tenant
+
+
+def reference_of(request: Request) -> str:
+    """The reference in a path, or in `?reference=`. Refuses with 404 what cannot be one."""
+    escaped = request.path_params.get("reference")
+    try:
+        reference = request.query_params["reference"] if escaped is None else unquote(escaped, errors="strict")
+    except UnicodeDecodeError:
+        raise Refused(404, {"error": "unknown-order"}) from None
+    if not reference:
+        raise Refused(404, {"error": "unknown-order"})
+    request.scope["said"]["order"] = reference
+    return reference
+
+
+def query_flag(request: Request, name: str) -> bool | None:
+    """A yes-or-no filter of the query string; None where it is absent."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+    if value is None:
+        raise Refused(400, {"error": "invalid-query", "detail": f"{name}: must be true or false"})
+    return value
+
+
+def query_number(request: Request, name: str, default: int, most: int) -> int:
+    """A whole number of the query string, from 1 to `most`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+        raise Refused(400, {"error": "invalid-query", "detail": f"{name}: must be a number from 1 to {most}"})
+    return int(text)

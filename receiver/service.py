@@ -1,0 +1,82 @@
+"""What the routes share while the receiver runs: settings, who may do what, the store, intake, and kicks."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from receiver.access import Access
+from receiver.intake import Intake
+from shared import kick, log, tenants
+from shared.errors import ConfigurationError, StoreUnavailable
+from shared.settings import Settings
+from shared.store import AsyncStore, due
+
+logger = log.get("receiver")
+
+#: Kicks are hints; more than this many a second tell nothing new.
+_KICK_EVERY_SECONDS = 0.25
+
+
+@dataclass
+class Service:
+    """One receiver process."""
+
+    settings: Settings
+    access: Access
+    store: AsyncStore
+    intake: Intake = field(init=False)
+    test_notifications: int = 0
+    id_collisions: int = 0
+    _kicking: "asyncio.Task[None] | None" = None
+
+    def __post_init__(self) -> None:
+        self.intake = Intake(self.store, self.kick)
+
+    @classmethod
+    def start(cls, settings: Settings) -> "Service":
+        """Make the service of a process. Raises `ConfigurationError`; connects on first use."""
+        return cls(settings, Access(tenants.load(settings)), AsyncStore.from_url(settings.where()))
+
+    def reload(self) -> None:
+        """Read tenants, secrets and tokens again. A configuration that cannot be used changes nothing."""
+        try:
+            self.access = Access(tenants.load(self.settings))
+        except ConfigurationError as error:
+            logger.error("tenants not reloaded, the previous ones stay in force", error=str(error))
+        else:
+            logger.info("tenants reloaded", tenants=len(self.access.tenants.by_name))
+
+    def kick(self) -> None:
+        """Ask RQ for a shift if none is alive: beside the answer, never in its way."""
+        if self._kicking is None:
+            self._kicking = asyncio.create_task(self._kick())
+
+    async def stop(self) -> None:
+        """Finish what is on its way, and close."""
+        await self.intake.drain()
+        if self._kicking is not None:
+            await asyncio.wait([self._kicking], timeout=2.0)
+        await self.store.close()
+
+    async def _kick(self) -> None:
+        try:
+            if not await self.store.run(due.live_shifts()):
+                await asyncio.to_thread(_ask_for_shift, self.settings.where_rq())
+            await asyncio.sleep(_KICK_EVERY_SECONDS)
+        except (StoreUnavailable, ValueError) as error:
+            logger.warning("no shift asked for; the workers' sweep will find the order", error=str(error))
+        finally:
+            self._kicking = None
+
+
+def _ask_for_shift(url: str) -> None:
+    client = kick.connection(url)
+    try:
+        kick.ask_for_shift(kick.queue(client))
+    finally:
+        client.close()
+
+
+def now_us() -> int:
+    """The time of receipt of what comes in now, microseconds."""
+    return time.time_ns() // 1000

@@ -1,0 +1,115 @@
+"""`POST /snapshots` and `POST /tenants/{tenant}/snapshots`: responses of Gelato's order API, posted by who called it."""
+
+import asyncio
+from collections import Counter
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+
+from receiver.access import Role
+from receiver.http import CutOff, Json, TooLarge, read_body
+from receiver.routes import tenant_of
+from receiver.service import Service, now_us
+from receiver.webhooks import RETRY_AFTER
+from shared import canonical, log, snapshots
+from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
+from shared.events import ExampleEvent
+from shared.facts import POSTED
+from shared.snapshots import Sanitised
+from shared.store.dead_letters import DeadLetter, bury, letter_id
+from shared.store.intake import Incoming, Result
+
+logger = log.get("receiver.snapshots")
+
+
+class _Answer(NamedTuple):
+    status: int
+    content: dict[str, Any]
+
+
+async def post(request: Request) -> Json:
+    """Take one response in: a single order, or the orders of a search."""
+    service: Service = request.app.state.service
+    received = now_us()
+    tenant = tenant_of(request, least=Role.TENANT)
+    limit = service.settings.max_body_bytes
+    try:
+        body = await read_body(request.scope, request.receive, limit)
+    except TooLarge:
+        return Json({"error": "too-large", "limit": limit}, 413, {"connection": "close"})
+    except CutOff:
+        logger.warning("snapshot", result="cut-off", tenant=tenant)
+        return Json({"error": "cut-off"}, 400)
+    try:
+        result = await _take(service, tenant, body, received)
+    except StoreUnavailable as error:
+        logger.error("snapshot", result="unavailable", tenant=tenant, error=str(error))
+        headers = {name.decode(): value.decode() for name, value in RETRY_AFTER}
+        return Json({"error": "unavailable"}, 503, headers)
+    logger.info("snapshot", tenant=tenant, status=result.status, result=result.content.get("result"))
+    return Json(result.content, result.status)
+
+
+async def _take(service: Service, tenant: str, body: bytes, received: int) -> _Answer:
+    try:
+        value, _ = canonical.parse(body)
+        parts = snapshots.split(value)
+    except InvalidJson as error:
+        # Nothing of it is kept: what cannot be read cannot be freed of names and addresses.
+        letter = await _bury(service, tenant, "invalid-json", str(error), body, None, received)
+        return _Answer(400, {"error": "invalid-json", "detail": str(error), "deadLetter": letter})
+    except UnusableEvent as error:
+        letter = await _bury(service, tenant, error.reason, error.detail, body, None, received)
+        return _quarantined(error.reason, error.detail, letter)
+    answers = await asyncio.gather(*(_take_one(service, tenant, part, received) for part in parts))
+    if "orders" not in value or "orderReferenceId" in value:
+        return answers[0]
+    return _summary(answers)
+
+
+async def _take_one(service: Service, tenant: str, part: Sanitised, received: int) -> _Answer:
+    try:
+        event = snapshots.classify_snapshot(part, fetched=False)
+    except UnusableEvent as error:
+        letter = await _bury(
+            service, tenant, error.reason, error.detail, part.text, part.text, received, error.reference
+        )
+        return _quarantined(error.reason, error.detail, letter)
+    if isinstance(event, ExampleEvent):
+        service.test_notifications += 1
+        return _Answer(200, {"result": "test"})
+    outcome = await service.intake.accept(Incoming(tenant, event, received, POSTED))
+    if outcome.result is Result.ORDER_FULL:
+        detail = "order: has as many events as an order may have"
+        letter = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
+        return _quarantined("order-limit", detail, letter)
+    if outcome.collision:
+        service.id_collisions += 1
+    return _Answer(200, {"result": "accepted", "event": event.identity})
+
+
+def _summary(answers: list[_Answer]) -> _Answer:
+    """One answer for a search response: 202 if any of its orders was quarantined, and what became of each."""
+    results = Counter(answer.content["result"] for answer in answers)
+    result = "quarantined" if results["quarantined"] else "accepted" if results["accepted"] or not results else "test"
+    status = max((answer.status for answer in answers), default=200)
+    return _Answer(status, {"result": result, "snapshots": [answer.content for answer in answers]})
+
+
+def _quarantined(reason: str, detail: str, letter: str) -> _Answer:
+    return _Answer(202, {"result": "quarantined", "reason": reason, "detail": detail, "deadLetter": letter})
+
+
+async def _bury(
+    service: Service,
+    tenant: str,
+    reason: str,
+    detail: str,
+    body: bytes,
+    payload: bytes | None,
+    received: int,
+    reference: str | None = None,
+) -> str:
+    letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, payload, received, reference, came_as=POSTED)
+    await service.store.run(bury(letter))
+    return letter.id

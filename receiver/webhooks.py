@@ -1,0 +1,119 @@
+"""`POST /webhooks/gelato` and `POST /webhooks/gelato/{tenant}`: every row of the contract's table.
+
+Bare ASGI under Starlette's router: this is the hot path, and a request object is a third of the time that it takes.
+"""
+
+import time
+from urllib.parse import unquote
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from receiver.http import CutOff, TooLarge, answer, read_body
+from receiver.service import Service, now_us
+from shared import log
+from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
+from shared.events import ExampleEvent, Ignored, read_webhook
+from shared.settings import DEFAULT_TENANT
+from shared.store.dead_letters import DeadLetter, bury, letter_id
+from shared.store.intake import Incoming, Result
+
+logger = log.get("receiver.webhooks")
+
+_UNAUTHORIZED = b'{"error":"unauthorized"}'
+_UNAVAILABLE = b'{"error":"unavailable"}'
+#: Gelato tries again after five seconds by itself; proxies and others read this.
+RETRY_AFTER = [(b"retry-after", b"5")]
+
+
+class Webhooks:
+    """The ASGI application behind the webhook routes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] != "POST":
+            await answer(send, 405, b'{"error":"method-not-allowed"}', [(b"allow", b"POST")])
+            return
+        start = time.perf_counter()
+        received = now_us()
+        tenant = unquote(scope["path_params"].get("tenant", DEFAULT_TENANT))
+        service = self._service
+        if not service.access.may_post(tenant, scope["headers"]):
+            await answer(send, 401, _UNAUTHORIZED)
+            # The tenant asked for is the sender's text: only a known one is worth writing down.
+            known = tenant if service.access.knows(tenant) else None
+            logger.warning("webhook", result="unauthorized", tenant=known, ms=_ms(start))
+            return
+        limit = service.settings.max_body_bytes
+        try:
+            body = await read_body(scope, receive, limit)
+        except TooLarge:
+            await answer(send, 413, b'{"error":"too-large","limit":%d}' % limit, [(b"connection", b"close")])
+            logger.warning("webhook", result="too-large", tenant=tenant, ms=_ms(start))
+            return
+        except CutOff:
+            logger.warning("webhook", result="cut-off", tenant=tenant, ms=_ms(start))
+            return
+        try:
+            status, content, said = await self._take(tenant, body, received)
+        except StoreUnavailable as error:
+            await answer(send, 503, _UNAVAILABLE, RETRY_AFTER)
+            logger.error("webhook", result="unavailable", tenant=tenant, error=str(error), ms=_ms(start))
+            return
+        await answer(send, status, content)
+        logger.info("webhook", tenant=tenant, ms=_ms(start), **said)
+
+    async def _take(self, tenant: str, body: bytes, received: int) -> tuple[int, bytes, dict[str, object]]:
+        """Status, body, and what the log says."""
+        try:
+            event = read_webhook(body)
+        except InvalidJson as error:
+            detail = str(error)
+            letter = await self._bury(tenant, "invalid-json", detail, body, received)
+            content = {"error": "invalid-json", "detail": detail, "deadLetter": letter}
+            return 400, orjson.dumps(content), {"result": "invalid-json", "dead_letter": letter}
+        except UnusableEvent as error:
+            return await self._quarantine(tenant, error.reason, error.detail, body, received, error.reference)
+        if isinstance(event, Ignored):
+            return 200, orjson.dumps({"result": "ignored", "event": event.name}), {"result": "ignored"}
+        if isinstance(event, ExampleEvent):
+            self._service.test_notifications += 1
+            return 200, b'{"result":"test"}', {"result": "test", "identity": event.identity}
+        outcome = await self._service.intake.accept(Incoming(tenant, event, received))
+        said: dict[str, object] = {"order": event.reference, "identity": event.identity}
+        if outcome.result is Result.ORDER_FULL:
+            detail = "order: has as many events as an order may have"
+            return await self._quarantine(tenant, "order-limit", detail, body, received, event.reference)
+        if outcome.collision:
+            self._service.id_collisions += 1
+            said["id_collision"] = True
+        result = "duplicate" if outcome.result is Result.DUPLICATE else "accepted"
+        return 200, orjson.dumps({"result": result, "event": event.identity}), {"result": result, **said}
+
+    async def _quarantine(
+        self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None
+    ) -> tuple[int, bytes, dict[str, object]]:
+        letter = await self._bury(tenant, reason, detail, body, received, reference)
+        content = {"result": "quarantined", "reason": reason, "detail": detail, "deadLetter": letter}
+        said: dict[str, object] = {
+            "result": "quarantined",
+            "reason": reason,
+            "detail": detail,
+            "dead_letter": letter,
+            "order": reference,
+        }
+        return 202, orjson.dumps(content), said
+
+    async def _bury(
+        self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None = None
+    ) -> str:
+        letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, body, received, reference)
+        await self._service.store.run(bury(letter))
+        return letter.id
+
+
+def _ms(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 2)

@@ -1,0 +1,1 @@
+"""What receiver, worker and downstream have in common: events, the fold, the store, settings, the reader."""

@@ -1,0 +1,202 @@
+"""From the state of an order to the document that downstream reads. Pure. Source: CONTRACT.md sections 3 and 4."""
+
+from collections import Counter
+from typing import Any
+
+from shared import statuses
+from shared.clock import format_time
+from shared.rollup import Connected, Line, Parcel, Register, Seen, State, current, later, line_observations
+from shared.schema import (
+    SCHEMA,
+    Attention,
+    ConnectedDocument,
+    DeliveryEstimate,
+    Document,
+    Fulfillment,
+    ItemDocument,
+    LineDocument,
+    Package,
+)
+
+
+def build(tenant: str, reference: str, state: State, version: int, updated_us: int) -> Document:
+    """The document of a state. `updated_us`: when this version was made, in microseconds."""
+    bag: list[str] = []
+    attention: list[Attention] = []
+    items: dict[str, list[tuple[str, str]]] = {}
+    packages: list[Package] = []
+    orders: dict[str, ConnectedDocument] = {}
+    for order_id in sorted(state.orders):
+        connected = state.orders[order_id]
+        document = orders[order_id] = _connected(connected)
+        lines = document["items"]
+        bag.extend(line["status"] for line in lines.values())
+        if not lines:  # it counts as one line
+            bag.append(document["status"])
+        for reference_id, line in lines.items():
+            items.setdefault(reference_id, []).append((order_id, line["status"]))
+        attention.extend(_attention(order_id, connected, document))
+        if any(line.parcels for line in connected.lines.values()):
+            packages.extend(_packages(order_id, connected))
+    complete = all(state.orders[order_id].heard for order_id in state.named) if state.named else None
+    result = Document(
+        schema=SCHEMA,
+        tenant=tenant,
+        orderReferenceId=reference,
+        status=statuses.headline(bag),
+        terminal=complete is not False and all(status in statuses.FINAL for status in bag),
+        complete=complete,
+        connectedOrderIds=list(orders),
+        counts=dict(sorted(Counter(bag).items())),
+        attention=attention,
+        deliveryEstimate=_latest_estimate(state),
+        items={reference_id: _item(items[reference_id]) for reference_id in sorted(items)},
+        packages=packages,
+        orders=orders,
+        version=version,
+        events=state.events,
+        firstEventAt=None if state.first_at is None else format_time(state.first_at),
+        lastEventAt=None if state.last_at is None else format_time(state.last_at),
+        updatedAt=format_time(updated_us),
+    )
+    if state.closed is not None and state.closed >= state.last_received:
+        result["terminal"] = True
+        result["closedAt"] = format_time(state.closed)
+    return result
+
+
+def _connected(connected: Connected) -> ConnectedDocument:
+    reported = current(connected.seen)
+    lines = {reference: _line(connected, connected.lines[reference], reported) for reference in sorted(connected.lines)}
+    status = statuses.headline(line["status"] for line in lines.values()) if lines else reported or "created"
+    return ConnectedDocument(
+        status=status,
+        reportedStatus=reported,
+        disagrees=reported in statuses.FINAL and reported != status,
+        storeId=_value(connected.store_id),
+        silent=not connected.heard,
+        deliveryEstimate=_estimate(_value(connected.min_date), _value(connected.max_date)),
+        timeline=_timeline(connected.seen),
+        items=lines,
+    )
+
+
+def _line(connected: Connected, line: Line, reported: str | None) -> LineDocument:
+    seen = line_observations(connected, line)
+    status = current(seen)
+    since = None
+    comment = None
+    if status is None:
+        status = "shipped" if line.parcels else reported or "created"
+    else:
+        since = format_time(seen[status].at)
+        comment = _value(line.comments.get(status))
+    return LineDocument(
+        status=status,
+        since=since,
+        comment=comment,
+        facility={
+            "country": _value(line.country),
+            "stateProvince": _value(line.state_province),
+            "facilityId": _value(line.facility_id),
+        },
+        fulfillments=_fulfillments(line.parcels),
+        timeline=_timeline(seen),
+    )
+
+
+def _timeline(seen: dict[str, Seen]) -> dict[str, str]:
+    """Each status seen with its least `at`, in order of time, so that a person can read it from top to bottom."""
+    ordered = sorted(seen, key=lambda status: (seen[status].at, statuses.rank_key(status)))
+    return {status: format_time(seen[status].at) for status in ordered}
+
+
+def _fulfillments(parcels: dict[str, Parcel]) -> list[Fulfillment]:
+    # Sorted by (code or "", URL or ""): those without a code come first.
+    by_url = sorted(key[1:] for key, parcel in parcels.items() if not parcel.code)
+    by_code = sorted(key[1:] for key, parcel in parcels.items() if parcel.code)
+    without: list[Fulfillment] = [{"trackingCode": None, "trackingUrl": url} for url in by_url]
+    return without + [{"trackingCode": code} for code in by_code]
+
+
+def _packages(order_id: str, connected: Connected) -> list[Package]:
+    """The parcels of a connected order; two items in one parcel are one package."""
+    united: dict[str, tuple[Parcel, list[str]]] = {}
+    for reference in sorted(connected.lines):
+        for key, parcel in connected.lines[reference].parcels.items():
+            known = united.get(key)
+            if known is None:
+                united[key] = (Parcel(parcel.code, parcel.url, parcel.method_name, parcel.method_uid), [reference])
+                continue
+            package, references = known
+            package.url = _later_of(package.url, parcel.url)
+            package.method_name = _later_of(package.method_name, parcel.method_name)
+            package.method_uid = _later_of(package.method_uid, parcel.method_uid)
+            references.append(reference)
+    packages = [
+        Package(
+            orderId=order_id,
+            trackingCode=key[1:] if parcel.code else None,
+            trackingUrl=_value(parcel.url),
+            shipmentMethodName=_value(parcel.method_name),
+            shipmentMethodUid=_value(parcel.method_uid),
+            itemReferenceIds=references,
+        )
+        for key, (parcel, references) in united.items()
+    ]
+    return sorted(packages, key=lambda package: (package["trackingCode"] or "", package["trackingUrl"] or ""))
+
+
+def _attention(order_id: str, connected: Connected, document: ConnectedDocument) -> list[Attention]:
+    lines = [
+        Attention(
+            orderId=order_id,
+            itemReferenceId=reference,
+            status=line["status"],
+            comment=line["comment"],
+            since=line["since"],
+        )
+        for reference, line in document["items"].items()
+        if statuses.needs_attention(line["status"])
+    ]
+    reported = document["reportedStatus"]
+    if lines or reported is None or not statuses.needs_attention(reported):
+        return lines
+    order = Attention(
+        orderId=order_id,
+        itemReferenceId=None,
+        status=reported,
+        comment=_value(connected.comments.get(reported)),
+        since=document["timeline"][reported],
+    )
+    return [order, *lines]
+
+
+def _item(lines: list[tuple[str, str]]) -> ItemDocument:
+    return {
+        "status": statuses.headline(status for _, status in lines),
+        "orderIds": [order_id for order_id, _ in lines],
+    }
+
+
+def _estimate(min_date: str | None, max_date: str | None) -> DeliveryEstimate | None:
+    if min_date is None and max_date is None:
+        return None
+    return {"minDeliveryDate": min_date, "maxDeliveryDate": max_date}
+
+
+def _latest_estimate(state: State) -> DeliveryEstimate | None:
+    """The order arrives when its last connected order does: the latest min and the latest max."""
+    mins = [order.min_date.value for order in state.orders.values() if order.min_date is not None]
+    maxs = [order.max_date.value for order in state.orders.values() if order.max_date is not None]
+    return _estimate(max(mins, default=None), max(maxs, default=None))
+
+
+def _later_of(one: Register | None, other: Register | None) -> Register | None:
+    if one is None or other is None:
+        return one or other
+    return other if later(one, other.hi, other.lo, other.identity, other.value) else one
+
+
+def _value(register: Register | None) -> Any:
+    return None if register is None else register.value

@@ -1,0 +1,220 @@
+"""Every setting, declared once: its name, type, default, and what it means. The reference is made from this.
+
+Settings come from environment variables (CONTRACT.md section 8). Secrets are wrapped, so that no log line, repr or error
+can show one by accident.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from shared.errors import ConfigurationError
+
+DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
+DEFAULT_TENANT: Final = "default"
+MASK: Final = "********"
+
+
+class Secret:
+    """A text that shows itself only when asked by `reveal()`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class SecretUrl(Secret):
+    """A URL that may hold a password; shows itself without it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        parts = urlsplit(self.reveal())
+        credentials, at, hosts = parts.netloc.rpartition("@")
+        user = credentials.partition(":")[0]
+        query = MASK if parts.query else ""
+        return urlunsplit(parts._replace(netloc=f"{user}:{MASK}@{hosts}" if at else hosts, query=query))
+
+    __str__ = __repr__
+
+
+def _setting(variable: str, default: Any, parse: Callable[[str], Any], about: str) -> Any:
+    metadata = {"variable": variable, "parse": parse, "about": about}
+    if isinstance(default, (list, dict)):
+        raise TypeError("a default must not be shared")
+    return field(default=default, metadata=metadata)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number <= 0:
+        raise ValueError("must be above 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise ValueError("must be above 0")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError("must be a port, 0 to 65535")
+    return number
+
+
+def _secrets(text: str) -> tuple[Secret, ...]:
+    return tuple(Secret(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _secret(text: str) -> Secret | None:
+    return Secret(text.strip()) if text.strip() else None
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text.lower()
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is in force. `redis_url` None: nothing was said, so the embedded server is looked for first."""
+
+    redis_url: SecretUrl | None = _setting(
+        "REDIS_URL",
+        None,
+        SecretUrl,
+        "The server with the data. Unset: the embedded server of `up`, if it runs, "
+        f"else {DEFAULT_REDIS_URL}. `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.",
+    )
+    rq_redis_url: SecretUrl | None = _setting(
+        "RQ_REDIS_URL", None, SecretUrl, "The server for RQ's queue; not a cluster. Unset: the same as REDIS_URL."
+    )
+    host: str = _setting("HOST", "127.0.0.1", str, "The address that the receiver listens on.")
+    port: int = _setting("PORT", 8000, _port, "The port that the receiver listens on.")
+    webhook_header: str = _setting(
+        "GELATO_WEBHOOK_HEADER", "X-Webhook-Secret", str, "The header in which Gelato sends the secret."
+    )
+    webhook_secrets: tuple[Secret, ...] = _setting(
+        "GELATO_WEBHOOK_SECRET",
+        (),
+        _secrets,
+        "The default tenant's secret; several, comma-separated, while it is rotated.",
+    )
+    read_token: Secret | None = _setting("GELATO_READ_TOKEN", None, _secret, "Reads the default tenant's orders.")
+    tenant_token: Secret | None = _setting(
+        "GELATO_TENANT_TOKEN", None, _secret, "Reads the default tenant's orders, submits, and posts snapshots."
+    )
+    ops_token: Secret | None = _setting("GELATO_OPS_TOKEN", None, _secret, "May do everything.")
+    metrics_token: Secret | None = _setting("GELATO_METRICS_TOKEN", None, _secret, "Asked for by `/metrics`, if set.")
+    tenants_file: Path | None = _setting(
+        "GELATO_TENANTS_FILE", None, Path, "TOML file of further tenants; read again on SIGHUP."
+    )
+    data_dir: Path = _setting(
+        "GELATO_DATA_DIR", Path("var"), Path, "Where `up` keeps the embedded database and generated secrets."
+    )
+    retention_days: int = _setting(
+        "GELATO_RETENTION_DAYS", 180, _positive, "A terminal order goes this many days after its last event."
+    )
+    open_retention_days: int = _setting(
+        "GELATO_OPEN_RETENTION_DAYS", 730, _positive, "Any other order goes this many days after its last event."
+    )
+    max_body_bytes: int = _setting("GELATO_MAX_BODY_BYTES", 1_048_576, _positive, "A longer body is refused with 413.")
+    fold_tries: int = _setting(
+        "GELATO_FOLD_TRIES", 5, _positive, "So often an event is tried before it becomes a dead letter."
+    )
+    fold_backoff_seconds: float = _setting(
+        "GELATO_FOLD_BACKOFF_SECONDS",
+        1.0,
+        _seconds,
+        "The wait after the first failed try; three times as long each next.",
+    )
+    lease_seconds: float = _setting(
+        "GELATO_LEASE_SECONDS",
+        15.0,
+        _seconds,
+        "How long a worker may hold an order; if it dies, the order waits so long.",
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"), "The least level that is logged."
+    )
+    log_format: str | None = _setting(
+        "LOG_FORMAT",
+        None,
+        _choice("json", "console"),
+        "`json` or `console`. Unset: `console` on a terminal, else `json`.",
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings. An empty variable counts as unset. Raises `ConfigurationError`, naming all that is wrong."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for each in dataclasses.fields(cls):
+            text = environment.get(each.metadata["variable"], "")
+            if text == "":
+                continue
+            try:
+                values[each.name] = each.metadata["parse"](text)
+            except ValueError as error:
+                # The text itself may be a secret that was set under the wrong name.
+                problems.append(f"{each.metadata['variable']}: {_plainly(error)}")
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        return cls(**values)
+
+    def where(self) -> str:
+        """The URL of the data server in force, with the embedded server found by the data directory."""
+        if self.redis_url is not None:
+            return self.redis_url.reveal()
+        return embedded_url(self.data_dir) or DEFAULT_REDIS_URL
+
+    def where_rq(self) -> str:
+        """The URL of RQ's server in force."""
+        return self.rq_redis_url.reveal() if self.rq_redis_url is not None else self.where()
+
+
+def url_file(data_dir: Path) -> Path:
+    """Where a running `up` writes the URL of its embedded server, for the other commands to find."""
+    return data_dir / "redis-url"
+
+
+def embedded_url(data_dir: Path) -> str | None:
+    """The URL of the embedded server that runs on this data directory; None if there is none."""
+    try:
+        return url_file(data_dir).read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _plainly(error: ValueError) -> str:
+    text = str(error)
+    return "must be a number" if "invalid literal" in text or "could not convert" in text else text

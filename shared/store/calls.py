@@ -1,0 +1,47 @@
+"""What is asked of Redis, apart from how it is asked.
+
+Every operation on the store is written once, as a generator that yields `Step`s and is sent their results; the executors
+in `shared.store.client` drive it, one for blocking code (worker, command line), one for asyncio (receiver). So there is
+one spelling of every operation, on one server and on a cluster.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from shared.store.scripts import Script
+
+T = TypeVar("T")
+Argument = bytes | str | int | float
+
+
+class Call(NamedTuple):
+    """One command, or one script with its keys."""
+
+    command: str | Script
+    keys: tuple[str, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+
+
+class Batch(NamedTuple):
+    """One script over independent items: one call on one server, one per hash slot in a cluster.
+
+    The script is given `common` first, then each item's arguments; it returns a list with one result per item. `tail` are
+    keys that follow those of the items (not in a cluster).
+    """
+
+    script: Script
+    items: Sequence[tuple[tuple[str, ...], tuple[Argument, ...]]]
+    common: tuple[Argument, ...] = ()
+    tail: tuple[str, ...] = ()
+
+
+#: Calls that go to the server in this order, in one round trip where there is one server.
+Step = list[Call | Batch]
+#: An operation: yields steps, is sent the results of each (for a `Batch` the list of its items' results), returns T.
+Operation = Generator[Step, list[Any], T]
+
+
+def one(command: str | Script, *keys: str, arguments: tuple[Argument, ...] = ()) -> Operation[Any]:
+    """The operation of a single call."""
+    (result,) = yield [Call(command, keys, arguments)]
+    return result

@@ -1,0 +1,52 @@
+"""Dead letters: what could not be used, kept until somebody replays or discards it. Source: CONTRACT.md section 5."""
+
+import hashlib
+from typing import NamedTuple
+
+from shared.store import keys
+from shared.store.calls import Call, Operation
+from shared.store.scripts import BURY
+
+
+class DeadLetter(NamedTuple):
+    """A body or event that could not be used. `received` in microseconds; `payload` None where it must not be kept."""
+
+    id: str
+    tenant: str
+    reason: str
+    detail: str
+    payload: bytes | None
+    received: int
+    reference: str | None = None
+    attempts: int = 0
+    traceback: str | None = None
+    came_as: str = "webhook"
+
+
+def letter_id(tenant: str, body: bytes) -> str:
+    """The id of a dead letter: 32 hexadecimal digits, a hash of tenant and body."""
+    return hashlib.blake2b(tenant.encode() + b"\0" + body, digest_size=16).hexdigest()
+
+
+def bury(letter: DeadLetter) -> Operation[int]:
+    """Keep a dead letter; how often it was seen by now. The letter is written before it is listed."""
+    fields: dict[str, str | bytes | int] = {
+        "tenant": letter.tenant,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "receivedAt": letter.received,
+        "attempts": letter.attempts,
+        "cameAs": letter.came_as,
+    }
+    if letter.payload is not None:
+        fields["payload"] = letter.payload
+    if letter.reference is not None:
+        fields["orderReferenceId"] = letter.reference
+    if letter.traceback is not None:
+        fields["traceback"] = letter.traceback
+    words = tuple(word for field in fields.items() for word in field)
+    (count, _) = yield [
+        Call(BURY, (keys.dead_letter(letter.id),), (letter.received, *words)),
+        Call("ZADD", (keys.DEAD_LETTERS,), ("NX", letter.received // 1000, letter.id)),
+    ]
+    return int(count)

@@ -1,0 +1,77 @@
+"""Taking events in: the duplicate check and the event log in one, then the mark that the order is due."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+from shared.events import Usable, identity_digest
+from shared.facts import WEBHOOK
+from shared.store import due, keys, records
+from shared.store.calls import Batch, Operation
+from shared.store.scripts import ACCEPT
+
+#: The most distinct events one order may have; a real one has a few dozen.
+MAX_EVENTS_PER_ORDER: Final = 10_000
+
+_STORED, _TO_MARK, _COLLIDED, _FULL = 1, 2, 4, 8
+
+
+class Incoming(NamedTuple):
+    """An event as received: `received` in microseconds; `came_as` is `webhook`, `posted` or `fetched`."""
+
+    tenant: str
+    event: Usable
+    received: int
+    came_as: str = WEBHOOK
+
+
+class Result(Enum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    #: Its order has as many events as an order may have.
+    ORDER_FULL = "order-full"
+
+
+class Outcome(NamedTuple):
+    """What became of an event, and whether its identity was known with other content; or the server's refusal."""
+
+    result: Result | None
+    collision: bool = False
+    refusal: str = ""
+
+
+def accept(
+    events: Sequence[Incoming], *, cluster: bool, max_events: int = MAX_EVENTS_PER_ORDER
+) -> Operation[list[Outcome]]:
+    """Store events and mark their orders as due; each gets its own outcome, in order.
+
+    One round trip on one server. In a cluster the marks live in other slots and follow in a second step: if the first
+    was carried out alone, the event's next delivery is a duplicate that is not folded yet, and marks the order then.
+    """
+    names = [keys.order_name(incoming.tenant, incoming.event.reference) for incoming in events]
+    items = []
+    for name, (_, event, received, came_as) in zip(names, events, strict=True):
+        item_keys: tuple[str, ...] = (keys.log(name), keys.meta(name))
+        if not cluster:
+            shard = keys.shard_of(name)
+            item_keys += (keys.due(shard), keys.marks(shard))
+        letter, record = records.letter_of(came_as), records.body(received, event.text)
+        items.append((item_keys, (identity_digest(event.identity), event.digest, letter, record, name)))
+    batch = Batch(ACCEPT, items, common=("0" if cluster else "1", max_events), tail=() if cluster else (keys.WAKE,))
+    (results,) = yield [batch]
+    if cluster:
+        to_mark = [
+            name for name, flags in zip(names, results, strict=True) if isinstance(flags, int) and flags & _TO_MARK
+        ]
+        yield from due.mark(dict.fromkeys(to_mark))
+    return [_outcome(flags) for flags in results]
+
+
+def _outcome(flags: int | bytes) -> Outcome:
+    if not isinstance(flags, int):
+        return Outcome(None, refusal=flags.decode(errors="replace"))
+    if flags & _FULL:
+        return Outcome(Result.ORDER_FULL)
+    return Outcome(Result.ACCEPTED if flags & _STORED else Result.DUPLICATE, collision=bool(flags & _COLLIDED))

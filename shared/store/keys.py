@@ -1,0 +1,93 @@
+"""Every Redis key, and nothing else. What is not named here does not exist.
+
+The keys of one order share the hash tag `{tenant/reference}`, those of one shard of the due set `{n}`: in a cluster each
+group is in one slot. Nothing from outside is put into a key unescaped.
+"""
+
+from binascii import crc32
+from typing import Final
+from urllib.parse import quote, unquote
+
+PREFIX: Final = "gelato:"
+#: The due set is cut into this many, so that a cluster spreads it. All processes of one deployment must agree.
+SHARDS: Final = 8
+
+#: Downstream's stream of changes, about the last million.
+CHANGES: Final = PREFIX + "changes"
+#: A list of at most one element, on which idle shifts block: work has come.
+WAKE: Final = PREFIX + "wake"
+#: Shifts that are alive, by the server's time (milliseconds) at which they count as dead.
+SHIFTS: Final = PREFIX + "shifts"
+#: Ids of dead letters by time of receipt (milliseconds).
+DEAD_LETTERS: Final = PREFIX + "dead-letters"
+
+
+def order_name(tenant: str, reference: str) -> str:
+    """`tenant/reference`, the reference percent-encoded but for `A-Z a-z 0-9 - _ . ~`: names an order in the due set."""
+    return f"{tenant}/{quote(reference, safe='')}"
+
+
+def split_order_name(name: str) -> tuple[str, str]:
+    """The inverse of `order_name`: `(tenant, reference)`."""
+    tenant, _, escaped = name.partition("/")
+    return tenant, unquote(escaped)
+
+
+def document_key(tenant: str, reference: str) -> str:
+    """The rollup document, plain JSON: the one key that downstream reads."""
+    return document(order_name(tenant, reference))
+
+
+def document(name: str) -> str:
+    """String: the rollup document of an order, given by its `order_name`."""
+    return f"{PREFIX}order:{{{name}}}"
+
+
+def state(name: str) -> str:
+    """String: what the fold remembers of an order."""
+    return f"{PREFIX}state:{{{name}}}"
+
+
+def log(name: str) -> str:
+    """List: the order's event log, oldest first."""
+    return f"{PREFIX}log:{{{name}}}"
+
+
+def meta(name: str) -> str:
+    """Hash: the duplicate check (8-byte fields), `r` revision, `c` cursor into the log, `n` change to announce."""
+    return f"{PREFIX}meta:{{{name}}}"
+
+
+def of_order(name: str) -> tuple[str, str, str, str]:
+    """All keys of an order. They are written, and expire, together."""
+    return document(name), state(name), log(name), meta(name)
+
+
+def shard_of(name: str) -> int:
+    """The shard of the due set that an order belongs to."""
+    return crc32(name.encode()) % SHARDS
+
+
+def due(shard: int) -> str:
+    """Sorted set: orders with work to do, by the server's time (milliseconds) from which they may be claimed."""
+    return f"{PREFIX}due:{{{shard}}}"
+
+
+def marks(shard: int) -> str:
+    """Hash: how often a due order was marked; tells a release whether an event came meanwhile."""
+    return f"{PREFIX}marks:{{{shard}}}"
+
+
+def leases(shard: int) -> str:
+    """Hash: which claim holds an order."""
+    return f"{PREFIX}leases:{{{shard}}}"
+
+
+def index(tenant: str) -> str:
+    """Sorted set: a tenant's orders (escaped references) by the time of their last change (milliseconds)."""
+    return f"{PREFIX}index:{{{tenant}}}"
+
+
+def dead_letter(letter_id: str) -> str:
+    """Hash: one dead letter."""
+    return f"{PREFIX}dead-letter:{{{letter_id}}}"

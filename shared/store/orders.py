@@ -1,0 +1,136 @@
+"""Reading orders, and what operators do to them: close, erase."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.store import due, keys, records
+from shared.store.calls import Call, Operation
+
+
+class Listed(NamedTuple):
+    """One order of the index: its reference and the time of its last change (milliseconds)."""
+
+    reference: str
+    changed_ms: int
+
+
+def document(tenant: str, reference: str) -> Operation[bytes | None]:
+    """The rollup document as stored; None for an unknown order."""
+    (raw,) = yield [Call("GET", (keys.document_key(tenant, reference),))]
+    return raw if raw is None else bytes(raw)
+
+
+def documents(tenant: str, references: Sequence[str]) -> Operation[list[bytes | None]]:
+    """Several rollup documents, None for each unknown order."""
+    answers = yield [Call("GET", (keys.document_key(tenant, reference),)) for reference in references]
+    return list(answers)
+
+
+def log(tenant: str, reference: str) -> Operation[list[records.Record]]:
+    """An order's event log, oldest record first; empty for an unknown order."""
+    (stored,) = yield [Call("LRANGE", (keys.log(keys.order_name(tenant, reference)),), (0, -1))]
+    return list(records.read(stored))
+
+
+def newest(tenant: str, before_ms: int | None, limit: int) -> Operation[list[Listed]]:
+    """A tenant's orders by their last change, newest first; `before_ms` (inclusive) to go on from."""
+    top = "+inf" if before_ms is None else before_ms
+    (answer,) = yield [
+        Call("ZREVRANGEBYSCORE", (keys.index(tenant),), (top, "-inf", "WITHSCORES", "LIMIT", 0, limit)),
+    ]
+    pairs = zip(answer[0::2], answer[1::2], strict=True)
+    return [Listed(keys.split_order_name(f"/{name.decode()}")[1], int(float(score))) for name, score in pairs]
+
+
+def forget(tenant: str, references: Sequence[str]) -> Operation[None]:
+    """Take orders that are gone (their retention has ended) out of the index."""
+    if references:
+        escaped = [keys.order_name("", reference)[1:] for reference in references]
+        yield [Call("ZREM", (keys.index(tenant),), tuple(escaped))]
+
+
+def close(tenant: str, reference: str, received: int) -> Operation[bool]:
+    """Mark an order as done, until another event is received. False for an unknown order."""
+    name = keys.order_name(tenant, reference)
+    (known,) = yield [Call("EXISTS", (keys.log(name),))]
+    if not known:
+        return False
+    yield [Call("RPUSHX", (keys.log(name),), (records.closed(received),))]
+    yield from due.mark([name])
+    return True
+
+
+def erase(tenant: str, reference: str) -> Operation[int]:
+    """Remove an order's keys, its place in the index and its due marks; how many keys there were.
+
+    Its changes in the stream and its dead letters are found by `erase_traces`, which has to look through all of them.
+    """
+    name = keys.order_name(tenant, reference)
+    shard = keys.shard_of(name)
+    answers = yield [
+        Call("DEL", keys.of_order(name)),
+        Call("ZREM", (keys.index(tenant),), (name.partition("/")[2],)),
+        Call("ZREM", (keys.due(shard),), (name,)),
+        Call("HDEL", (keys.marks(shard),), (name,)),
+        Call("HDEL", (keys.leases(shard),), (name,)),
+    ]
+    return int(answers[0])
+
+
+def references(tenant: str, cursor: int = 0, at_once: int = 500) -> Operation[tuple[int, list[str]]]:
+    """Some of a tenant's references, and the cursor to go on from (0: that was all). May repeat one."""
+    (answer,) = yield [Call("ZSCAN", (keys.index(tenant),), (cursor, "COUNT", at_once))]
+    following, found = answer
+    return int(following), [keys.split_order_name(f"/{name.decode()}")[1] for name, _ in found]
+
+
+def count(tenant: str) -> Operation[int]:
+    """How many orders a tenant has."""
+    (number,) = yield [Call("ZCARD", (keys.index(tenant),))]
+    return int(number)
+
+
+def unfolded(tenant: str) -> Operation[list[str]]:
+    """References of a tenant's orders in the due set: some may not be in the index yet."""
+    answers = yield [Call("ZRANGE", (keys.due(shard),), (0, -1)) for shard in range(keys.SHARDS)]
+    names = [name.decode() for members in answers for name in members]
+    return [reference for name in names for owner, reference in (keys.split_order_name(name),) if owner == tenant]
+
+
+def erase_changes(tenant: str, reference: str | None, start: str = "-") -> Operation[tuple[str | None, int, int]]:
+    """Delete an order's (or a tenant's) entries from one page of the stream of changes.
+
+    Returns where to go on from (None: that was all), how many entries were looked at, and how many deleted.
+    """
+    (page,) = yield [Call("XRANGE", (keys.CHANGES,), (start, "+", "COUNT", 1_000))]
+    ours = [
+        entry_id
+        for entry_id, fields in page
+        if fields.get(b"tenant") == tenant.encode()
+        and (reference is None or fields.get(b"orderReferenceId") == reference.encode())
+    ]
+    if ours:
+        yield [Call("XDEL", (keys.CHANGES,), tuple(ours))]
+    following = f"({page[-1][0].decode()}" if len(page) == 1_000 else None
+    return following, len(page), len(ours)
+
+
+def erase_letters(tenant: str, reference: str | None, cursor: int = 0) -> Operation[tuple[int, int]]:
+    """Delete an order's (or a tenant's) dead letters from one page; the next cursor (0: done) and how many."""
+    (answer,) = yield [Call("ZSCAN", (keys.DEAD_LETTERS,), (cursor, "COUNT", 500))]
+    following, found = answer
+    ids = [letter_id.decode() for letter_id, _ in found]
+    owners = yield [Call("HMGET", (keys.dead_letter(each),), ("tenant", "orderReferenceId")) for each in ids]
+    ours = [
+        each
+        for each, (owner, of) in zip(ids, owners, strict=True)
+        if owner == tenant.encode() and (reference is None or of == reference.encode())
+    ]
+    for each in ours:
+        yield [Call("DEL", (keys.dead_letter(each),)), Call("ZREM", (keys.DEAD_LETTERS,), (each,))]
+    return int(following), len(ours)
+
+
+def forget_in_files() -> Operation[None]:
+    """Ask the server to rewrite its append-only file, which still holds what was erased."""
+    yield [Call("BGREWRITEAOF")]

@@ -1,0 +1,36 @@
+"""The Lua scripts, by name. Each stands in its own file with its keys, arguments, steps and returns."""
+
+import re
+from hashlib import sha1
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_HERE: Final = Path(__file__).parent
+_INCLUDE: Final = re.compile(r"^--@include (\w+\.lua)$", re.MULTILINE)
+
+
+class Script(NamedTuple):
+    """A script's text, and the hash that the server knows it by. `sha` is an address here, not a protection."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def _load(name: str) -> Script:
+    text = (_HERE / f"{name}.lua").read_text()
+    text = _INCLUDE.sub(lambda match: (_HERE / match[1]).read_text(), text)
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+ACCEPT: Final = _load("accept")
+ANNOUNCED: Final = _load("announced")
+BEAT: Final = _load("beat")
+BURY: Final = _load("bury")
+CLAIM: Final = _load("claim")
+COMMIT: Final = _load("commit")
+LOAD: Final = _load("load")
+MARK: Final = _load("mark")
+PACK: Final = _load("pack")
+RELEASE: Final = _load("release")
+WAKE: Final = _load("wake")

@@ -1,0 +1,62 @@
+-- Store events, each in its order's log, unless the same content is there; mark their orders as due.
+--
+-- KEYS   per event: log, meta [, due, marks]      (the last two only when marking)
+--        last, only when marking: wake
+-- ARGV   1: "1" to mark in the same call (one server), "0" not to (a cluster: other slots)
+--        2: the most events that one order may have
+--        per event: identity digest, content digest, type of record, rest of record, order's name
+-- Steps  1. look for the content's digest under its identity; 2. append to the log; 3. remember the digest;
+--        4. mark the order as due where the log holds anything that is not folded.
+--        The log comes before the digest: a failure between them repeats an event, the other way round would lose it.
+-- Return per event, in order: a number, the sum of
+--          1 stored   2 not folded yet (to be marked)   4 the identity was known with other content
+--          8 refused: the order is full
+--        or, where this event alone failed, the error's text.
+--@include due.lua
+local marking = ARGV[1] == '1'
+local most = tonumber(ARGV[2])
+local stride = marking and 4 or 2
+local count = math.floor(#KEYS / stride)
+local results, woken = {}, false
+
+local function known(digests, digest)
+  for at = 1, #digests, 16 do
+    if string.sub(digests, at, at + 15) == digest then return true end
+  end
+  return false
+end
+
+local function accept(n)
+  local log, meta = KEYS[(n - 1) * stride + 1], KEYS[(n - 1) * stride + 2]
+  local identity, digest, kind, rest, name =
+    ARGV[n * 5 - 2], ARGV[n * 5 - 1], ARGV[n * 5], ARGV[n * 5 + 1], ARGV[n * 5 + 2]
+  local digests = redis.call('HGET', meta, identity) or ''
+  local duplicate = known(digests, digest)
+  local flags = 0
+  if duplicate and kind == 'W' then
+    if tonumber(redis.call('HGET', meta, 'c') or '0') < redis.call('LLEN', log) then flags = 2 end
+  else
+    if redis.call('HLEN', meta) > most or redis.call('LLEN', log) >= most or #digests >= 16 * most then return 8 end
+    -- A snapshot that is known is folded again with its later receipt, and does not count as another event.
+    redis.call('RPUSH', log, (duplicate and string.lower(kind) or kind) .. rest)
+    if not duplicate then redis.call('HSET', meta, identity, digests .. digest) end
+    -- An order near its end is kept until the fold has given it a new one.
+    if redis.call('PTTL', meta) >= 0 then
+      redis.call('PERSIST', log)
+      redis.call('PERSIST', meta)
+    end
+    flags = 3 + ((digests ~= '' and not duplicate) and 4 or 0)
+  end
+  if marking and flags >= 2 then
+    if mark(KEYS[(n - 1) * stride + 3], KEYS[(n - 1) * stride + 4], name) then woken = true end
+  end
+  return flags
+end
+
+for n = 1, count do
+  local fine, result = pcall(accept, n)
+  if fine then results[n] = result
+  else results[n] = type(result) == 'table' and result.err or tostring(result) end
+end
+if woken then wake(KEYS[#KEYS]) end
+return results

@@ -1,0 +1,11 @@
+-- Mark orders as due.
+--
+-- KEYS   per order: due, marks
+-- ARGV   per order: its name
+-- Return per order: 1 it was not due before, 0 it was
+--@include due.lua
+local results = {}
+for n = 1, #ARGV do
+  results[n] = mark(KEYS[n * 2 - 1], KEYS[n * 2], ARGV[n]) and 1 or 0
+end
+return results

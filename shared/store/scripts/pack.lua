@@ -1,0 +1,19 @@
+-- Replace folded records of an order's log by one packed record, if nothing was folded meanwhile.
+--
+-- KEYS   1: log   2: meta
+-- ARGV   1: revision it was read with   2: cursor then   3: how many packed records stay in front   4: the packed record
+-- Steps  keep what came after the cursor aside; cut the log back to the packed records that stay; append the new one,
+--        then what was kept aside; move the cursor behind the new one.
+-- Return 1 replaced, 0 the order has moved on
+if (redis.call('HGET', KEYS[2], 'r') or '') ~= ARGV[1] or (redis.call('HGET', KEYS[2], 'c') or '') ~= ARGV[2] then
+  return 0
+end
+local front = tonumber(ARGV[3])
+local later = redis.call('LRANGE', KEYS[1], ARGV[2], -1)
+if front == 0 then redis.call('DEL', KEYS[1]) else redis.call('LTRIM', KEYS[1], 0, front - 1) end
+redis.call('RPUSH', KEYS[1], ARGV[4])
+for _, record in ipairs(later) do redis.call('RPUSH', KEYS[1], record) end
+redis.call('HSET', KEYS[2], 'c', front + 1, 'p', front + 1)
+local ends = redis.call('PEXPIRETIME', KEYS[2])
+if ends >= 0 then redis.call('PEXPIREAT', KEYS[1], ends) end
+return 1

@@ -1,0 +1,1 @@
+"""RQ jobs: fold due events into documents, park what cannot be folded."""

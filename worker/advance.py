@@ -1,0 +1,220 @@
+"""Advance one order by its new records: the worker's step around the pure fold, without any I/O.
+
+An event whose fold raises is set aside, with its record, in the order's own stored state: the rest of the order goes on
+at once. It is tried again, after longer and longer waits, and parked as a dead letter when its tries are used up.
+"""
+
+import hashlib
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+import orjson
+
+from shared import document, facts, rollup
+from shared.clock import format_time
+from shared.schema import Document
+from shared.store import records
+from shared.store.dead_letters import DeadLetter, letter_id
+from shared.store.records import Record
+from shared.store.stored import Deferred, Stored
+from worker import verdict
+from worker.verdict import Verdict
+
+_DAY_MS: Final = 86_400_000
+#: An order whose retention has ended already (an old backup, say) is kept this long, so that it can be looked at.
+_LEAST_KEPT_MS: Final = 3_600_000
+
+
+class Policy(NamedTuple):
+    """How patient the fold is, and how long orders are kept."""
+
+    tries: int = 5
+    backoff_ms: int = 1_000
+    retention_days: int = 180
+    open_retention_days: int = 730
+    limits: rollup.Limits = rollup.DEFAULT_LIMITS
+
+
+@dataclass
+class Failed:
+    """One event that could not be folded now."""
+
+    record: Record
+    attempts: int
+    error: Exception
+
+
+@dataclass
+class Advance:
+    """What became of one order."""
+
+    stored: Stored
+    document: Document
+    changed: bool
+    previous: str | None
+    folded: int
+    expires_ms: int
+    letters: list[DeadLetter] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    parked: list[bytes] = field(default_factory=list)
+
+    @property
+    def retry_ms(self) -> int | None:
+        """The server's time (ms) of the next try of an event that was set aside; None where there is none."""
+        return min((each.not_before_ms for each in self.stored.deferred), default=None)
+
+
+def advance(
+    tenant: str,
+    reference: str,
+    before: Stored,
+    new: Sequence[Record],
+    now_us: int,
+    policy: Policy,
+) -> Advance:
+    """Fold new records, and those set aside whose time has come, into an order's stored state.
+
+    `before` is used up. Raises only what says nothing about an event (`Verdict.GIVE_UP`), or what is wrong with the order
+    as it was already.
+    """
+    now_ms = now_us // 1000
+    due = [each for each in before.deferred if each.not_before_ms <= now_ms]
+    before.deferred = [each for each in before.deferred if each.not_before_ms > now_ms]
+    todo = [(record, each.attempts) for each in due for record in records.read([each.record])]
+    todo += [(record, 0) for record in new]
+    pristine = msgspec.msgpack.encode(before)
+    try:
+        after = before
+        folded = sum(_fold(after, record, policy) for record, _ in todo)
+        built = document.build(tenant, reference, after.state, 0, 0)
+        failed: list[Failed] = []
+    except Exception as error:
+        if verdict.on(error) is Verdict.GIVE_UP:
+            raise
+        after, failed, folded = _carefully(tenant, reference, pristine, todo, policy)
+        built = document.build(tenant, reference, after.state, 0, 0)
+    result = _settle(after, built, folded, now_us, policy)
+    for each in failed:
+        _set_aside(result, each, tenant, reference, now_ms, policy)
+    return result
+
+
+def rebuild(tenant: str, reference: str, old: Stored, log: Iterable[Record], now_us: int, policy: Policy) -> Advance:
+    """Fold a whole event log from scratch, skipping what was parked. Version and status go on from the old state."""
+    log = list(log)
+    fresh = Stored(rollup.State(), old.version, old.status, old.digest, [], _parked_in(log))
+    todo: list[Record] = []
+    seen: set[bytes] = set()
+    for record in log:
+        if record.is_event:
+            digest = record.digest
+            if digest in fresh.parked:
+                continue
+            if digest in seen:  # counted once, however often the log holds it
+                todo.append(record._replace(letter=record.letter.lower()))
+            else:
+                todo.append(record._replace(letter=record.letter.upper()))
+            seen.add(digest)
+        else:
+            todo.append(record)
+    return advance(tenant, reference, fresh, todo, now_us, policy)
+
+
+def _parked_in(log: Iterable[Record]) -> list[bytes]:
+    parked: dict[bytes, None] = {}
+    for record in log:
+        if record.letter == records.PARKED:
+            parked.update(dict.fromkeys(_digests(record)))
+        elif record.is_event and record.is_known:
+            parked.pop(record.digest, None)
+    return list(parked)
+
+
+def _digests(record: Record) -> list[bytes]:
+    return [record.text[at : at + 16] for at in range(0, len(record.text), 16)]
+
+
+def _fold(after: Stored, record: Record, policy: Policy) -> int:
+    """Fold one record; 1 if it held an event."""
+    if record.letter == records.CLOSED:
+        after.state.closed = max(after.state.closed or 0, record.received)
+        return 0
+    if not record.is_event:
+        return 0
+    said = facts.read_facts(record.text, record.came_as, record.received)
+    rollup.join(after.state, said, policy.limits)
+    if not record.is_known:
+        rollup.count_event(after.state)
+    elif after.parked and record.digest in after.parked:
+        after.parked.remove(record.digest)
+        rollup.count_event(after.state)
+    return 1
+
+
+def _carefully(
+    tenant: str, reference: str, pristine: bytes, todo: Sequence[tuple[Record, int]], policy: Policy
+) -> tuple[Stored, list[Failed], int]:
+    """Fold one record at a time, building the document after each, to find those that raise."""
+    good = pristine
+    after = msgspec.msgpack.decode(good, type=Stored)
+    document.build(tenant, reference, after.state, 0, 0)  # if the order raises as it was, no event is to blame
+    failed: list[Failed] = []
+    folded = 0
+    for record, attempts in todo:
+        try:
+            folded += _fold(after, record, policy)
+            document.build(tenant, reference, after.state, 0, 0)
+        except Exception as error:
+            if verdict.on(error) is Verdict.GIVE_UP:
+                raise
+            failed.append(Failed(record, attempts + 1, error))
+            after = msgspec.msgpack.decode(good, type=Stored)
+        else:
+            good = msgspec.msgpack.encode(after)
+    return after, failed, folded
+
+
+def _settle(after: Stored, built: Document, folded: int, now_us: int, policy: Policy) -> Advance:
+    """Decide whether the document has changed, and give it its version and time."""
+    digest = hashlib.blake2b(orjson.dumps(built), digest_size=12).digest()
+    changed = digest != after.digest
+    previous = after.status
+    if changed:
+        after.version += 1
+        after.digest = digest
+        after.status = built["status"]
+    built["version"] = after.version
+    built["updatedAt"] = format_time(now_us)
+    days = policy.retention_days if built["terminal"] else policy.open_retention_days
+    expires_ms = max(after.state.last_received // 1000 + days * _DAY_MS, now_us // 1000 + _LEAST_KEPT_MS)
+    return Advance(after, built, changed, previous, folded, expires_ms)
+
+
+def _set_aside(result: Advance, failed: Failed, tenant: str, reference: str, now_ms: int, policy: Policy) -> None:
+    result.failed.append(failed)
+    limited = verdict.on(failed.error) is Verdict.PARK
+    if not limited and failed.attempts < policy.tries:
+        wait_ms = policy.backoff_ms * 3 ** (failed.attempts - 1)
+        result.stored.deferred.append(Deferred(failed.record.encoded(), failed.attempts, now_ms + wait_ms))
+        return
+    result.parked.append(failed.record.digest)
+    if failed.record.digest not in result.stored.parked:
+        result.stored.parked.append(failed.record.digest)
+    error = failed.error
+    result.letters.append(
+        DeadLetter(
+            id=letter_id(tenant, failed.record.text),
+            tenant=tenant,
+            reason="order-limit" if limited else "fold-error",
+            detail=str(error) if limited else f"{type(error).__name__}: {error}"[:500],
+            payload=failed.record.text,
+            received=failed.record.received,
+            reference=reference,
+            attempts=failed.attempts,
+            traceback=None if limited else "".join(traceback.format_exception(error))[-20_000:],
+            came_as=failed.record.came_as,
+        )
+    )

@@ -1,0 +1,215 @@
+"""Fold a batch of due orders: claim, load, fold, commit, announce, release.
+
+Each step is a round trip for the whole batch. A worker may die between any two of them: the lease runs out, the orders are
+due again, and repeating the work changes nothing. What a step relies on:
+
+- *claim*    a lease, by the server's clock; it only saves double work, nothing depends on it.
+- *commit*   compare-and-set on the order's revision: of two workers one wins, the other folds again.
+- *announce* the change waits with the order until it was told, so that whoever comes next tells it.
+- *release*  only if the mark is still the one that was claimed: an event that came meanwhile keeps the order due.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from shared import log
+from shared.rollup import State
+from shared.store import Store, due, folding, keys, records
+from shared.store.dead_letters import bury
+from shared.store.due import Claim, Claimed, Release
+from shared.store.folding import Announcement, Commit, Loaded
+from shared.store.stored import Stored, decode, encode
+from worker import pack, verdict
+from worker.advance import Advance, Policy, advance, rebuild
+from worker.verdict import Verdict
+
+logger = log.get("worker.fold")
+
+#: Orders claimed at a time.
+BATCH = 100
+#: An order that cannot be folded at all (not: an event of it) is tried again after this.
+_TROUBLED_MS = 10_000
+
+
+@dataclass
+class Tally:
+    """What a batch, or a shift of batches, did."""
+
+    orders: int = 0
+    events: int = 0
+    changed: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    parked: int = 0
+    leases_expired: int = 0
+    #: Orders still due when the batch was claimed.
+    waiting: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Add another tally to this one; `waiting` is the latest."""
+        for name in ("orders", "events", "changed", "conflicts", "failed", "parked", "leases_expired"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.waiting = other.waiting
+
+
+class _Folded(NamedTuple):
+    claimed: Claimed
+    loaded: Loaded
+    outcome: Advance
+    #: How far into the log this reaches.
+    cursor: int
+
+
+def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: int = 0, batch: int = BATCH) -> Tally:
+    """Claim up to `batch` orders that have been due for `due_for_ms`, and fold them.
+
+    Raises `StoreUnavailable`, and what says nothing about an event (RQ's timeout); claimed orders are due again then, at
+    the latest when their lease runs out.
+    """
+    claim = store.run(
+        due.claim(batch, int(lease_seconds * 1000), uuid.uuid4().hex, cluster=store.cluster, due_for_ms=due_for_ms)
+    )
+    tally = Tally(waiting=claim.waiting)
+    if claim.orders:
+        if claim.waiting:  # more than one batch: let an idle shift help
+            store.run(due.wake())
+        _fold_claimed(store, claim, policy, tally)
+    return tally
+
+
+def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> None:
+    tally.orders = len(claim.orders)
+    tally.leases_expired = sum(claimed.lease_expired for claimed in claim.orders)
+    loaded = store.run(folding.load([claimed.name for claimed in claim.orders]))
+    _announce_what_waited(store, loaded)
+
+    folded: list[_Folded] = []
+    releases: list[Release] = []
+    for claimed, order in zip(claim.orders, loaded, strict=True):
+        try:
+            result = _advance(store, order, claim.now_us, policy)
+        except Exception as error:
+            if verdict.on(error) is Verdict.GIVE_UP:
+                raise
+            tally.failed += 1
+            logger.exception("order cannot be folded", order=order.name, retry_ms=_TROUBLED_MS)
+            releases.append(Release(claimed, _TROUBLED_MS))
+            continue
+        if result is None:
+            releases.append(Release(claimed))
+        else:
+            folded.append(_Folded(claimed, order, *result))
+
+    to_pack: list[tuple[Loaded, Commit, Advance]] = []
+    announcements: list[tuple[str, bytes]] = []
+    if folded:
+        for each in folded:
+            _keep_letters(store, each, tally)
+        commits = [_commit(each, claim.now_us) for each in folded]
+        written = store.run(folding.commit(commits))
+        for each, commit, done in zip(folded, commits, written, strict=True):
+            if not done:
+                tally.conflicts += 1
+                releases.append(Release(each.claimed, 0))
+                continue
+            tally.events += each.outcome.folded
+            if commit.announcement:
+                tally.changed += 1
+                announcements.append((commit.name, commit.announcement))
+            releases.append(Release(each.claimed, _due_again(each, claim.now_us)))
+            if pack.is_worth_it(each.loaded, commit, each.outcome):
+                to_pack.append((each.loaded, commit, each.outcome))
+
+    _announce_and_release(store, claim.id, announcements, releases)
+    for order, commit, outcome in to_pack:
+        pack.pack(store, order, commit, outcome)
+
+
+def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[Advance, int] | None:
+    """Fold one loaded order: the outcome, and how far into the log it reaches; None where there is nothing to do."""
+    if not order.log_length:
+        return None  # the order is gone, only its mark was left
+    before = decode(order.stored)
+    tenant, reference = keys.split_order_name(order.name)
+    if before is None and order.revision:
+        # The state is gone (it expired a moment before a late event came), or another version wrote it.
+        lost = Stored(State(), version=int(order.revision))
+        whole = store.run(folding.whole_log(order.name))
+        return rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole)
+    before = before or Stored(State())
+    new = list(records.read(order.records))
+    if not new and order.document_exists and not any(each.not_before_ms <= now_us // 1000 for each in before.deferred):
+        return None
+    outcome = advance(tenant, reference, before, new, now_us, policy)
+    for failed in outcome.failed:
+        logger.warning(
+            "event cannot be folded",
+            tenant=tenant,
+            order=reference,
+            attempts=failed.attempts,
+            error=type(failed.error).__name__,
+            exc_info=failed.error if failed.attempts == 1 else None,
+        )
+    return outcome, order.cursor + len(order.records)
+
+
+def _keep_letters(store: Store, folded: _Folded, tally: Tally) -> None:
+    # Before the commit: a crash between the two buries the letter twice, the other way round would lose it.
+    tally.failed += len(folded.outcome.failed)
+    for letter in folded.outcome.letters:
+        store.run(bury(letter))
+        tally.parked += 1
+        logger.error(
+            "event became a dead letter",
+            tenant=letter.tenant,
+            order=letter.reference,
+            dead_letter=letter.id,
+            reason=letter.reason,
+            detail=letter.detail,
+            attempts=letter.attempts,
+        )
+
+
+def _commit(folded: _Folded, now_us: int) -> Commit:
+    order, outcome = folded.loaded, folded.outcome
+    write = outcome.changed or not order.document_exists
+    document = outcome.document
+    announcement = b""
+    if outcome.changed:
+        change = Announcement(document["version"], document["status"], outcome.previous, document["terminal"], now_us)
+        announcement = change.encoded()
+    return Commit(
+        name=order.name,
+        revision=order.revision,
+        stored=encode(outcome.stored, compress=document["terminal"]),
+        cursor=folded.cursor,
+        expires_ms=outcome.expires_ms,
+        document=orjson.dumps(document) if write else b"",
+        announcement=announcement,
+        record=records.parked(outcome.parked) if outcome.parked else b"",
+    )
+
+
+def _due_again(folded: _Folded, now_us: int) -> int | None:
+    if folded.loaded.log_length > folded.cursor:
+        return 0  # more records than one load carries
+    retry_ms = folded.outcome.retry_ms
+    return None if retry_ms is None else max(0, retry_ms - now_us // 1000)
+
+
+def _announce_what_waited(store: Store, loaded: list[Loaded]) -> None:
+    """Tell of changes whose worker died before it could, ahead of any newer one of the same order."""
+    waiting = [(order.name, order.announcement) for order in loaded if order.announcement]
+    if waiting:
+        store.run(folding.announce(waiting))
+
+
+def _announce_and_release(
+    store: Store, claim_id: str, announcements: list[tuple[str, bytes]], releases: list[Release]
+) -> None:
+    if announcements:
+        store.run(folding.announce(announcements))
+    store.run(due.release(claim_id, releases))

@@ -1,0 +1,34 @@
+"""Pack the folded part of an order's log: two dozen events of one order say much the same, and compress to a tenth.
+
+Beside the way of an event: it runs after the leases are given up, and an order that could not be packed now is packed
+later or never, which costs memory and nothing else.
+"""
+
+from typing import Final
+
+from shared import log
+from shared.store import Store, folding, records
+from shared.store.folding import Commit, Loaded
+from worker.advance import Advance
+
+logger = log.get("worker.pack")
+
+#: Single records of an open order that are packed together. Packing them in lots keeps the cost per event flat.
+LOT: Final = 32
+#: A terminal order with no more packed records than this is packed into one.
+_FEW: Final = 8
+
+
+def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
+    """Whether an order's log should be packed after this commit."""
+    single = commit.cursor - loaded.packed
+    return single >= LOT or (single > 0 and outcome.document["terminal"])
+
+
+def pack(store: Store, loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
+    """Pack an order's folded records; False if the order has moved on."""
+    keep = 0 if outcome.document["terminal"] and loaded.packed <= _FEW else loaded.packed
+    revision = b"%d" % (int(commit.revision or 0) + 1)
+    folded = store.run(folding.folded_records(commit.name, keep, commit.cursor))
+    packed = records.pack(records.read(folded))
+    return store.run(folding.pack(commit.name, revision, commit.cursor, keep, packed))

@@ -1,0 +1,43 @@
+"""One worker process: RQ's worker in the main thread, the sweep beside it."""
+
+import os
+import signal
+
+from shared import log
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+from shared.store import Store
+from worker import rq_worker
+from worker.shift import stop_asked
+from worker.sweep import Sweep
+
+logger = log.get("worker")
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. RQ's server being away is waited out; the sweep folds meanwhile."""
+    _listen_for_signals()
+    store = Store.from_url(settings.where())
+    sweep = Sweep(store, settings)
+    sweep.start()
+    logger.info("worker started", pid=os.getpid())
+    wait_seconds = 1.0
+    while not stop_asked.is_set():
+        try:
+            rq_worker.work(settings.where_rq())
+            wait_seconds = 1.0
+        except (StoreUnavailable, OSError) as error:
+            logger.warning("RQ's server is away", error=str(error), retry_seconds=wait_seconds)
+        except Exception as error:
+            # RQ lets redis-py's own errors through while it registers the worker.
+            logger.warning("RQ's worker ended", error=f"{type(error).__name__}: {error}", retry_seconds=wait_seconds)
+        _listen_for_signals()  # RQ has put handlers of its own in place
+        stop_asked.wait(wait_seconds)
+        wait_seconds = min(wait_seconds * 2, 15.0)
+    sweep.join(timeout=5.0)
+    logger.info("worker stopped", pid=os.getpid())
+
+
+def _listen_for_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_asked.set())

@@ -1,0 +1,52 @@
+"""Rebuild an order's state and document from its event log. Changes nothing where the fold was right."""
+
+import orjson
+
+from shared.errors import GelatoRollupError
+from shared.rollup import State
+from shared.store import Store, folding, keys, records
+from shared.store.calls import one
+from shared.store.folding import Announcement, Commit
+from shared.store.stored import Stored, decode, encode
+from worker import advance
+from worker.advance import Policy
+
+_TRIES = 20
+
+
+class Busy(GelatoRollupError):
+    """An order got new events faster than it could be rebuilt."""
+
+
+def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool | None:
+    """Rebuild one order; whether its document has changed, None for an unknown order. Raises `Busy`."""
+    name = keys.order_name(tenant, reference)
+    for _ in range(_TRIES):
+        (loaded,) = store.run(folding.load([name]))
+        whole = store.run(folding.whole_log(name))
+        if not whole:
+            return None
+        seconds, microseconds = store.run(one("TIME"))
+        now_us = int(seconds) * 1_000_000 + int(microseconds)
+        old = decode(loaded.stored) or Stored(State(), version=int(loaded.revision or 0))
+        outcome = advance.rebuild(tenant, reference, old, records.read(whole), now_us, policy)
+        document = outcome.document
+        commit = Commit(
+            name=name,
+            revision=loaded.revision,
+            stored=encode(outcome.stored, compress=document["terminal"]),
+            cursor=len(whole),
+            expires_ms=outcome.expires_ms,
+            document=orjson.dumps(document) if outcome.changed or not loaded.document_exists else b"",
+            announcement=Announcement(
+                document["version"], document["status"], outcome.previous, document["terminal"], now_us
+            ).encoded()
+            if outcome.changed
+            else b"",
+        )
+        (written,) = store.run(folding.commit([commit]))
+        if written:
+            if commit.announcement:
+                store.run(folding.announce([(name, commit.announcement)]))
+            return outcome.changed
+    raise Busy(f"order {reference!r} of {tenant}: got new events in each of {_TRIES} tries; try again later")

@@ -1,0 +1,97 @@
+"""A shift: the RQ job. It folds while there is work, lingers for more, and ends in time.
+
+One job is a shift, not an event: a job per event folds some hundred events a second, a shift tens of thousands. A shift
+that is idle blocks on a list in Redis, so that it is there when an event comes and costs nothing meanwhile.
+"""
+
+import os
+import threading
+import time
+import uuid
+from typing import Final
+
+from shared import log
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+from shared.store import Store, due
+from worker.advance import Policy
+from worker.fold import Tally, fold_due
+
+logger = log.get("worker.shift")
+
+#: How long a shift lasts. Well below the job timeout (`shared.kick`), so that an older job is certainly dead.
+SHIFT_SECONDS: Final = 30.0
+#: An idle shift looks at the due set this often even if nobody woke it: retries and lost leases wake nobody.
+_LOOK_SECONDS: Final = 1.0
+#: A shift that has said nothing for so long counts as dead, and another may be asked for.
+_ALIVE_MS: Final = 5_000
+
+#: Set when this process is asked to stop; the shift ends after the batch it is at.
+stop_asked: Final = threading.Event()
+
+_stores: dict[str, Store] = {}
+
+
+def run() -> dict[str, int | float]:
+    """The RQ job: one shift with the settings of this process's environment. What it did is the job's result."""
+    settings = Settings.from_environment()
+    url = settings.where()
+    store = _stores.get(url)
+    if store is None:
+        store = _stores[url] = Store.from_url(url)
+    return shift(store, settings)
+
+
+def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -> dict[str, int | float]:
+    """Fold while there is work, for about `seconds`. Raises `StoreUnavailable` when the server goes away."""
+    shift_id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    policy = policy_of(settings)
+    start = time.monotonic()
+    total = Tally()
+    busy = 0.0
+    try:
+        while True:
+            store.run(due.beat(shift_id, _ALIVE_MS))
+            began = time.monotonic()
+            tally = fold_due(store, policy, lease_seconds=settings.lease_seconds)
+            total.add(tally)
+            if tally.orders:
+                busy += time.monotonic() - began
+            left = start + seconds - time.monotonic()
+            if stop_asked.is_set() or left <= 0:
+                break
+            if not tally.orders:
+                store.run(due.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01))))
+    finally:
+        _end(store, shift_id)
+    result: dict[str, int | float] = {
+        "orders": total.orders,
+        "events": total.events,
+        "changed": total.changed,
+        "conflicts": total.conflicts,
+        "failed": total.failed,
+        "parked": total.parked,
+        "leases_expired": total.leases_expired,
+        "waiting": total.waiting,
+        "seconds": round(time.monotonic() - start, 3),
+        "busy_seconds": round(busy, 3),
+    }
+    logger.info("shift", shift=shift_id, **result)
+    return result
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy of the fold that some settings ask for."""
+    return Policy(
+        tries=settings.fold_tries,
+        backoff_ms=int(settings.fold_backoff_seconds * 1000),
+        retention_days=settings.retention_days,
+        open_retention_days=settings.open_retention_days,
+    )
+
+
+def _end(store: Store, shift_id: str) -> None:
+    try:
+        store.run(due.beat(shift_id, 0))
+    except StoreUnavailable as error:
+        logger.warning("shift ended without saying so", shift=shift_id, error=str(error))

@@ -1,0 +1,47 @@
+"""The sweep: folds orders that nobody else has folded for a while. It does not depend on RQ.
+
+A kick may be lost, RQ's server may be down or emptied, every shift may be dead: the due set knows what is to be done. The
+sweep is a thread of each worker process, beside the main thread that RQ has for itself.
+"""
+
+import threading
+
+from shared import log
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+from shared.store import Store
+from worker.fold import fold_due
+from worker.shift import policy_of, stop_asked
+
+logger = log.get("worker.sweep")
+
+#: An order that was due for so long is nobody's: shifts take orders within milliseconds, or their batch's time.
+OVERDUE_MS = 3_000
+_EVERY_SECONDS = 1.0
+
+
+class Sweep(threading.Thread):
+    """Folds overdue orders until the process is asked to stop."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        super().__init__(name="sweep", daemon=True)
+        self._store = store
+        self._settings = settings
+
+    def run(self) -> None:
+        """The thread's life."""
+        policy = policy_of(self._settings)
+        while not stop_asked.wait(_EVERY_SECONDS):
+            try:
+                while not stop_asked.is_set():
+                    tally = fold_due(
+                        self._store, policy, lease_seconds=self._settings.lease_seconds, due_for_ms=OVERDUE_MS
+                    )
+                    if not tally.orders:
+                        break
+                    logger.warning("swept", orders=tally.orders, events=tally.events, waiting=tally.waiting)
+            except StoreUnavailable as error:
+                logger.warning("sweep waits for the server", error=str(error))
+            except Exception:
+                # A thread that dies in silence would leave nobody to notice lost kicks.
+                logger.exception("sweep failed")

@@ -1,0 +1,29 @@
+"""What is to be done about an error in a fold. The one place that decides."""
+
+from enum import Enum
+
+from rq.timeouts import BaseTimeoutException
+
+from shared.errors import OrderLimit, StoreUnavailable
+
+
+class Verdict(Enum):
+    """What is to be done about an error that was raised while an event was being folded."""
+
+    #: Not the event's fault: the shift ends, the order is folded again by the next.
+    GIVE_UP = "give up"
+    #: Perhaps the event's fault: try it again later, and park it when its tries are used up.
+    RETRY = "retry"
+    #: It can never be folded: park it now.
+    PARK = "park"
+
+
+def on(error: BaseException) -> Verdict:
+    """The verdict on an error.
+
+    RQ's timeout is raised by a signal, in the middle of whatever is being done: it says nothing about the event that
+    happened to be folded then. Nor does a lack of memory, or a server that went away.
+    """
+    if isinstance(error, (BaseTimeoutException, StoreUnavailable, MemoryError)) or not isinstance(error, Exception):
+        return Verdict.GIVE_UP
+    return Verdict.PARK if isinstance(error, OrderLimit) else Verdict.RETRY
