@@ -1,1 +1,64 @@
-"""What all tests share."""
+"""What all tests share: one real server for the session, clean for each test; processes that end with their test."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.processes import Process, Receiver, environment
+from support.server import Server
+
+from shared.store import Store
+
+
+@pytest.fixture(scope="session")
+def session_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(session_server: Server) -> Iterator[Server]:
+    """A real server, empty."""
+    session_server.client.flushall()
+    session_server.client.script_flush()
+    yield session_server
+    session_server.client.flushall()
+
+
+@pytest.fixture
+def store(server: Server) -> Iterator[Store]:
+    store = Store.from_url(server.url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def env(server: Server, tmp_path: Path) -> dict[str, str]:
+    """The environment of processes under test; change it before they start."""
+    return environment(server.url, tmp_path / "var")
+
+
+@pytest.fixture
+def start(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start processes of the command line: `start("worker")`. They end with the test."""
+    started: list[Process] = []
+
+    def begin(*arguments: str, **more: str) -> Process:
+        log = tmp_path / f"{arguments[0]}-{len(started)}.log"
+        process = Process(list(arguments), {**env, **more}, log).start()
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def receiver(env: dict[str, str], tmp_path: Path) -> Iterator[Receiver]:
+    """A receiver process, answering."""
+    receiver = Receiver(env, tmp_path / "receiver.log").start()
+    yield receiver
+    receiver.stop()

@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make run` and `make test`. CI runs `make ci`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
+
+.PHONY: run test lint types ci lock clean
+
+## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
+run: $(VENV)/runs
+	@$(BIN)/gelato-rollup up
+
+## All tests, with real servers and processes.
+test: $(VENV)/develops
+	$(BIN)/python -m pytest
+
+## Style.
+lint: $(VENV)/develops
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+## Types, strictly.
+types: $(VENV)/develops
+	$(BIN)/mypy
+
+## What CI runs.
+ci: lint types test
+
+## Pin the dependencies anew, with hashes and without addresses.
+lock: $(VENV)/develops
+	$(BIN)/uv pip compile $(LOCK) --extra embedded --extra build pyproject.toml -o requirements.lock --upgrade
+	$(BIN)/uv pip compile $(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock --upgrade
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/runs: requirements.lock pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/develops: requirements-dev.lock pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/runs

@@ -1,0 +1,1 @@
+"""What tests share: a real server, real processes, polling with a bound."""
