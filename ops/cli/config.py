@@ -16,8 +16,12 @@ from shared.settings import MASK, Secret, SecretUrl, Settings
 
 @click.command()
 @as_json
-def config(as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print the reference table of all settings instead.")
+def config(as_json: bool, markdown: bool) -> None:
     """Print the settings in force, secrets masked."""
+    if markdown:
+        click.echo(reference())
+        return
     problem: str | None = None
     try:
         settings = secrets.with_generated(Settings.from_environment())
@@ -39,6 +43,15 @@ def config(as_json: bool) -> None:
             out.print(f"Tenants: {', '.join(names)}", markup=False)
     if problem is not None:
         fail(problem, USAGE)
+
+
+def reference() -> str:
+    """The reference of all settings, as a Markdown table; the README holds it."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for each in dataclasses.fields(Settings):
+        default = "" if each.default in (None, ()) else f"`{each.default}`"
+        lines.append(f"| `{each.metadata['variable']}` | {default} | {each.metadata['about']} |")
+    return "\n".join(lines)
 
 
 def _row(each: "dataclasses.Field[Any]", settings: Settings) -> dict[str, Any]:
