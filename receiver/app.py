@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         # Not in a test's thread: only the main thread may listen for signals.
         with contextlib.suppress(RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+        service.begin()
         yield
         await service.stop()
 

@@ -1,11 +1,19 @@
 """`/healthz` and `/readyz`: for load balancers and supervisors. They need no token and name no order."""
 
+import asyncio
+
 from starlette.requests import Request
 
 from receiver.http import Json
 from receiver.routes import service_of
+from receiver.spool import SpoolUnavailable
+from shared import log
 from shared.errors import StoreUnavailable
-from shared.store.calls import one
+from shared.store import probe
+
+logger = log.get("receiver.health")
+
+_PATIENCE_SECONDS = 1.0
 
 
 async def healthz(request: Request) -> Json:
@@ -15,8 +23,19 @@ async def healthz(request: Request) -> Json:
 
 async def readyz(request: Request) -> Json:
     """Can take events, and where they go."""
+    door = service_of(request).door
+    spooled = 0
+    if door.spool is not None:
+        try:
+            spooled = (await door.spool.totals()).events
+        except SpoolUnavailable as error:
+            logger.error("the spool cannot be used", error=str(error))
+            spooled = -1
     try:
-        await service_of(request).store.run(one("PING"))
-    except StoreUnavailable:
-        return Json({"status": "unavailable", "detail": "Redis cannot be reached"}, 503)
-    return Json({"status": "ready", "where": "redis"})
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await door.store.run(probe.write())
+    except (StoreUnavailable, TimeoutError):
+        if door.spool is None or spooled < 0:
+            return Json({"status": "unavailable", "detail": "neither Redis nor a spool can take events"}, 503)
+        return Json({"status": "ready", "where": "spool", "spooled": spooled})
+    return Json({"status": "ready", "where": "redis", **({"spooled": spooled} if door.spool is not None else {})})

@@ -5,7 +5,9 @@ import time
 from dataclasses import dataclass, field
 
 from receiver.access import Access
-from receiver.intake import Intake
+from receiver.door import Door
+from receiver.drain import Drain
+from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
@@ -15,6 +17,7 @@ logger = log.get("receiver")
 
 #: Kicks are hints; more than this many a second tell nothing new.
 _KICK_EVERY_SECONDS = 0.25
+_PATIENCE_WITHOUT_SPOOL = 10
 
 
 @dataclass
@@ -24,13 +27,22 @@ class Service:
     settings: Settings
     access: Access
     store: AsyncStore
-    intake: Intake = field(init=False)
+    door: Door = field(init=False)
     test_notifications: int = 0
     id_collisions: int = 0
     _kicking: "asyncio.Task[None] | None" = None
 
+    _drain: Drain | None = None
+
     def __post_init__(self) -> None:
-        self.intake = Intake(self.store, self.kick)
+        settings = self.settings
+        spool = None
+        if settings.spool_persistent:
+            spool = Spool(
+                settings.data_dir / "spool", max_events=settings.spool_max_events, max_bytes=settings.spool_max_bytes
+            )
+        patience = settings.patience_seconds * (1 if spool else _PATIENCE_WITHOUT_SPOOL)
+        self.door = Door(self.store, spool, patience, self.kick, lambda _: None)
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":
@@ -51,9 +63,19 @@ class Service:
         if self._kicking is None:
             self._kicking = asyncio.create_task(self._kick())
 
+    def begin(self) -> None:
+        """Begin what runs beside the requests."""
+        if self.door.spool is not None:
+            self._drain = Drain(self.door.spool, self.door)
+            self._drain.start()
+
     async def stop(self) -> None:
         """Finish what is on its way, and close."""
-        await self.intake.drain()
+        await self.door.drain()
+        if self._drain is not None:
+            await self._drain.stop()
+        if self.door.spool is not None:
+            await self.door.spool.close()
         if self._kicking is not None:
             await asyncio.wait([self._kicking], timeout=2.0)
         await self.store.close()

@@ -16,7 +16,7 @@ from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
 from shared.events import ExampleEvent
 from shared.facts import POSTED
 from shared.snapshots import Sanitised
-from shared.store.dead_letters import DeadLetter, bury, letter_id
+from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.intake import Incoming, Result
 
 logger = log.get("receiver.snapshots")
@@ -56,11 +56,11 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
         parts = snapshots.split(value)
     except InvalidJson as error:
         # Nothing of it is kept: what cannot be read cannot be freed of names and addresses.
-        letter = await _bury(service, tenant, "invalid-json", str(error), body, None, received)
-        return _Answer(400, {"error": "invalid-json", "detail": str(error), "deadLetter": letter})
+        kept = await _bury(service, tenant, "invalid-json", str(error), body, None, received)
+        return _Answer(400, {"error": "invalid-json", "detail": str(error), **kept})
     except UnusableEvent as error:
-        letter = await _bury(service, tenant, error.reason, error.detail, body, None, received)
-        return _quarantined(error.reason, error.detail, letter)
+        kept = await _bury(service, tenant, error.reason, error.detail, body, None, received)
+        return _quarantined(error.reason, error.detail, kept)
     answers = await asyncio.gather(*(_take_one(service, tenant, part, received) for part in parts))
     if "orders" not in value or "orderReferenceId" in value:
         return answers[0]
@@ -71,21 +71,20 @@ async def _take_one(service: Service, tenant: str, part: Sanitised, received: in
     try:
         event = snapshots.classify_snapshot(part, fetched=False)
     except UnusableEvent as error:
-        letter = await _bury(
-            service, tenant, error.reason, error.detail, part.text, part.text, received, error.reference
-        )
-        return _quarantined(error.reason, error.detail, letter)
+        kept = await _bury(service, tenant, error.reason, error.detail, part.text, part.text, received, error.reference)
+        return _quarantined(error.reason, error.detail, kept)
     if isinstance(event, ExampleEvent):
         service.test_notifications += 1
         return _Answer(200, {"result": "test"})
-    outcome = await service.intake.accept(Incoming(tenant, event, received, POSTED))
+    outcome, spooled = await service.door.event(Incoming(tenant, event, received, POSTED))
     if outcome.result is Result.ORDER_FULL:
         detail = "order: has as many events as an order may have"
-        letter = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
-        return _quarantined("order-limit", detail, letter)
+        kept = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
+        return _quarantined("order-limit", detail, kept)
     if outcome.collision:
         service.id_collisions += 1
-    return _Answer(200, {"result": "accepted", "event": event.identity})
+    content: dict[str, Any] = {"result": "accepted", "event": event.identity}
+    return _Answer(200, content | {"spooled": True} if spooled else content)
 
 
 def _summary(answers: list[_Answer]) -> _Answer:
@@ -96,8 +95,8 @@ def _summary(answers: list[_Answer]) -> _Answer:
     return _Answer(status, {"result": result, "snapshots": [answer.content for answer in answers]})
 
 
-def _quarantined(reason: str, detail: str, letter: str) -> _Answer:
-    return _Answer(202, {"result": "quarantined", "reason": reason, "detail": detail, "deadLetter": letter})
+def _quarantined(reason: str, detail: str, kept: dict[str, Any]) -> _Answer:
+    return _Answer(202, {"result": "quarantined", "reason": reason, "detail": detail, **kept})
 
 
 async def _bury(
@@ -109,7 +108,7 @@ async def _bury(
     payload: bytes | None,
     received: int,
     reference: str | None = None,
-) -> str:
+) -> dict[str, Any]:
     letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, payload, received, reference, came_as=POSTED)
-    await service.store.run(bury(letter))
-    return letter.id
+    spooled = await service.door.letter(letter)
+    return {"deadLetter": letter.id, "spooled": True} if spooled else {"deadLetter": letter.id}

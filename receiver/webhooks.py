@@ -15,7 +15,7 @@ from shared import log
 from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
 from shared.events import ExampleEvent, Ignored, read_webhook
 from shared.settings import DEFAULT_TENANT
-from shared.store.dead_letters import DeadLetter, bury, letter_id
+from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.intake import Incoming, Result
 
 logger = log.get("receiver.webhooks")
@@ -72,9 +72,9 @@ class Webhooks:
             event = read_webhook(body)
         except InvalidJson as error:
             detail = str(error)
-            letter = await self._bury(tenant, "invalid-json", detail, body, received)
-            content = {"error": "invalid-json", "detail": detail, "deadLetter": letter}
-            return 400, orjson.dumps(content), {"result": "invalid-json", "dead_letter": letter}
+            kept = await self._bury(tenant, "invalid-json", detail, body, received)
+            content = {"error": "invalid-json", "detail": detail, **kept}
+            return 400, orjson.dumps(content), {"result": "invalid-json", **kept}
         except UnusableEvent as error:
             return await self._quarantine(tenant, error.reason, error.detail, body, received, error.reference)
         if isinstance(event, Ignored):
@@ -82,7 +82,7 @@ class Webhooks:
         if isinstance(event, ExampleEvent):
             self._service.test_notifications += 1
             return 200, b'{"result":"test"}', {"result": "test", "identity": event.identity}
-        outcome = await self._service.intake.accept(Incoming(tenant, event, received))
+        outcome, spooled = await self._service.door.event(Incoming(tenant, event, received))
         said: dict[str, object] = {"order": event.reference, "identity": event.identity}
         if outcome.result is Result.ORDER_FULL:
             detail = "order: has as many events as an order may have"
@@ -91,28 +91,25 @@ class Webhooks:
             self._service.id_collisions += 1
             said["id_collision"] = True
         result = "duplicate" if outcome.result is Result.DUPLICATE else "accepted"
-        return 200, orjson.dumps({"result": result, "event": event.identity}), {"result": result, **said}
+        content = {"result": result, "event": event.identity}
+        if spooled:
+            content["spooled"] = said["spooled"] = True
+        return 200, orjson.dumps(content), {"result": result, **said}
 
     async def _quarantine(
         self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None
     ) -> tuple[int, bytes, dict[str, object]]:
-        letter = await self._bury(tenant, reason, detail, body, received, reference)
-        content = {"result": "quarantined", "reason": reason, "detail": detail, "deadLetter": letter}
-        said: dict[str, object] = {
-            "result": "quarantined",
-            "reason": reason,
-            "detail": detail,
-            "dead_letter": letter,
-            "order": reference,
-        }
-        return 202, orjson.dumps(content), said
+        kept = await self._bury(tenant, reason, detail, body, received, reference)
+        content = {"result": "quarantined", "reason": reason, "detail": detail, **kept}
+        return 202, orjson.dumps(content), {**content, "order": reference}
 
     async def _bury(
         self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None = None
-    ) -> str:
+    ) -> dict[str, object]:
+        """Keep a dead letter: what the answer says of it."""
         letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, body, received, reference)
-        await self._service.store.run(bury(letter))
-        return letter.id
+        spooled = await self._service.door.letter(letter)
+        return {"deadLetter": letter.id, "spooled": True} if spooled else {"deadLetter": letter.id}
 
 
 def _ms(start: float) -> float:

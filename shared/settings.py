@@ -79,6 +79,13 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _yes_or_no(text: str) -> bool:
+    value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
+    if value is None:
+        raise ValueError("must be yes or no")
+    return value
+
+
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
@@ -139,6 +146,21 @@ class Settings:
     )
     data_dir: Path = _setting(
         "GELATO_DATA_DIR", Path("var"), Path, "Where `up` keeps the embedded database and generated secrets."
+    )
+    spool_persistent: bool = _setting(
+        "GELATO_SPOOL_PERSISTENT",
+        False,
+        _yes_or_no,
+        "Says that GELATO_DATA_DIR outlives the process and the container: only then events are spooled there while "
+        "Redis is away. `up` says so by itself.",
+    )
+    spool_max_events: int = _setting("GELATO_SPOOL_MAX_EVENTS", 1_000_000, _positive, "The spool is full beyond this.")
+    spool_max_bytes: int = _setting("GELATO_SPOOL_MAX_BYTES", 1 << 30, _positive, "The spool is full beyond this.")
+    patience_seconds: float = _setting(
+        "GELATO_PATIENCE_SECONDS",
+        0.15,
+        _seconds,
+        "Redis gets so long to take an event; then it goes to the spool (10 times as long where there is none).",
     )
     retention_days: int = _setting(
         "GELATO_RETENTION_DAYS", 180, _positive, "A terminal order goes this many days after its last event."

@@ -34,7 +34,8 @@ def up(processes: int) -> None:
     settings, made = secrets.generate(settings)
     server.check(settings)
     server.check_port(settings)
-    environment = secrets.environment_of(settings)
+    # The data directory holds the database: whoever runs `up` keeps it, so the spool may rely on it.
+    environment = {"GELATO_SPOOL_PERSISTENT": "yes", **secrets.environment_of(settings)}
     supervisor = Supervisor()
     try:
         if settings.redis_url is None:

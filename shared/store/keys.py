@@ -18,6 +18,8 @@ CHANGES: Final = PREFIX + "changes"
 WAKE: Final = PREFIX + "wake"
 #: Shifts that are alive, by the server's time (milliseconds) at which they count as dead.
 SHIFTS: Final = PREFIX + "shifts"
+#: Written by receivers to see whether the server takes writes.
+PROBE: Final = PREFIX + "probe"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
 

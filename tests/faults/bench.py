@@ -7,6 +7,7 @@ and the data. When and whom to kill is decided beforehand, from the seed alone.
 import asyncio
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -42,7 +43,7 @@ class Plan:
     orders: int = 40
     worker_kills: int = 6
     receiver_kills: int = 2
-    rate: float = 60.0
+    rate: float = 80.0
     workers: int = 2
     receivers: int = 1
     lease_seconds: float = 2.0
@@ -51,9 +52,7 @@ class Plan:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Plan":
         """The plan that the FAULTS_* variables ask for; what they do not say is as above."""
         asked = {name: environment.get(f"FAULTS_{name.upper()}") for name in cls.__dataclass_fields__}
-        return cls(
-            **{name: type(cls.__dataclass_fields__[name].default)(text) for name, text in asked.items() if text}
-        )
+        return cls(**{name: type(cls.__dataclass_fields__[name].default)(text) for name, text in asked.items() if text})
 
     def options(self, number: int, url: str, redis_url: str) -> Options:
         """The simulator's options against one of the receivers."""
@@ -76,11 +75,12 @@ class Plan:
 
 @dataclass
 class Kills:
-    """How many were killed, and how many of them while events were still being sent."""
+    """How many were killed; how many of them while events were still being sent; how many held orders at that moment."""
 
     workers: int = 0
     receivers: int = 0
     while_sending: int = 0
+    in_the_midst: int = 0
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Outcome:
     dead_letters: int
     #: Orders whose newest version is not in the stream of changes: `(reference, in the document, in the stream)`.
     unannounced: list[tuple[str, int, int]]
-    #: Per order, from the receipt of its last event to the announcement of its last version.
+    #: Per event, from its receipt to the first announcement after it: so long the document was not yet right.
     until_right_s: list[float] = field(default_factory=list)
 
     @property
@@ -112,7 +112,6 @@ class Outcome:
         for report in self.reports:
             for name, number in report.failed_attempts.items():
                 failed[name] = failed.get(name, 0) + number
-        visible = [report.visible_ms.max for report in self.reports if report.visible_ms.max is not None]
         lines = {
             "seed": self.plan.seed,
             "orders": sum(report.orders for report in self.reports),
@@ -123,34 +122,41 @@ class Outcome:
             "worker kills": self.kills.workers,
             "receiver kills": self.kills.receivers,
             "kills while sending": self.kills.while_sending,
+            "workers killed holding orders": self.kills.in_the_midst,
             "given up after three tries": sum(each.events for report in self.reports for each in report.given_up),
             "lost": self.lost,
             "wrong rollups": sum(report.differing_orders for report in self.reports),
             "sending": f"{max(report.sending_seconds for report in self.reports):.1f} s",
             "settled after": f"{max(report.settling_seconds for report in self.reports):.1f} s",
-            "longest until a document was right": f"{max(self.until_right_s, default=0.0):.1f} s after its last event",
-            "longest POST to rollup visible": f"{max(visible, default=0.0) / 1000:.1f} s",
+            "longest until a document was right": f"{max(self.until_right_s, default=0.0):.3f} s after an event",
         }
         return "\n".join(f"  {name:36}{value}" for name, value in lines.items())
 
 
-class Worker(Process):
+class KilledReceiver(Receiver):
+    """A receiver that can be started again without waiting for it."""
+
+    def launch(self) -> None:
+        """Start it; `ready` waits."""
+        Process.start(self)
+
+
+class KilledWorker(Process):
     """A worker process that says when it has started."""
 
     def __init__(self, env: Mapping[str, str], log: Path) -> None:
         super().__init__(["worker"], env, log)
-        self._starts = 0
+        self._launches = 0
 
-    def start(self) -> "Worker":
-        """Start it (again)."""
-        self._starts += 1
-        super().start()
-        return self
+    def launch(self) -> None:
+        """Start it; `ready` waits."""
+        self._launches += 1
+        self.start()
 
     def ready(self) -> None:
         """Wait until it says that it works."""
         eventually(
-            lambda: sum(line.get("event") == "worker started" for line in self.said()) >= self._starts,
+            lambda: sum(line.get("event") == "worker started" for line in self.said()) >= self._launches,
             seconds=60.0,
             what="the worker to start",
         )
@@ -161,23 +167,21 @@ def run(plan: Plan, directory: Path) -> Outcome:
     server = Server(directory, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     env = environment(server.url, directory / "var", GELATO_LEASE_SECONDS=str(plan.lease_seconds))
-    receivers = [Receiver(env, directory / f"receiver-{n}.log") for n in range(plan.receivers)]
-    workers = [Worker(env, directory / f"worker-{n}.log") for n in range(plan.workers)]
+    receivers = [KilledReceiver(env, directory / f"receiver-{n}.log") for n in range(plan.receivers)]
+    workers = [KilledWorker(env, directory / f"worker-{n}.log") for n in range(plan.workers)]
     try:
         for process in (*receivers, *workers):
-            process.start()
-        for worker in workers:
-            worker.ready()
+            process.launch()
+        for process in (*receivers, *workers):
+            process.ready()
         options = [plan.options(n, receiver.base, server.url) for n, receiver in enumerate(receivers)]
-        made = [
-            make_orders(each.orders, each.seed, each.split, each.trouble, run=each.run) for each in options
-        ]
+        made = [make_orders(each.orders, each.seed, each.split, each.trouble, run=each.run) for each in options]
         posts = sum(len(schedule(group, each.seed, **_CHANCES)) for group, each in zip(made, options, strict=True))
         sending = threading.Event()
         kills = Kills()
         killers = [
-            _Killer(plan, "workers", workers, posts / plan.rate, kills, sending),
-            _Killer(plan, "receivers", receivers, posts / plan.rate, kills, sending),
+            _Killer(plan, "workers", workers, posts / plan.rate, kills, sending, server),
+            _Killer(plan, "receivers", receivers, posts / plan.rate, kills, sending, server),
         ]
         with ThreadPoolExecutor(len(killers)) as threads:
             running = [threads.submit(killer.run) for killer in killers]
@@ -194,7 +198,11 @@ def run(plan: Plan, directory: Path) -> Outcome:
 
 
 class _Killer:
-    """Kills processes of one kind at moments spread over the sending, and starts each again at once."""
+    """Kills processes of one kind at moments spread over the sending, and starts each again at once.
+
+    A worker holds orders for some milliseconds at a time, which a kill at any moment would nearly always miss. So most
+    workers are stopped in their tracks first, again and again, until one is caught holding a lease.
+    """
 
     def __init__(
         self,
@@ -204,28 +212,52 @@ class _Killer:
         seconds: float,
         kills: Kills,
         sending: threading.Event,
+        server: Server,
     ) -> None:
         self._kind, self._processes, self._kills, self._sending = kind, processes, kills, sending
+        self._client = server.client
         self._rng = random.Random(f"kills/{kind}/{plan.seed}")
         number: int = plan.worker_kills if kind == "workers" else plan.receiver_kills
         step = seconds / (number + 1)
         self._moments = [step * (n + 1 + self._rng.uniform(-0.4, 0.4)) for n in range(number)]
+        self._pause = threading.Event()  # never set
 
     def run(self) -> None:
         began = time.monotonic()
-        soon = threading.Event()  # never set: waited for, so that nothing here is a sleep of a test
         for moment in self._moments:
             victim = self._rng.choice(self._processes)
             victim.ready()
-            # A process that has just started has a backlog: a moment later it is in the midst of a batch.
-            a_little = self._rng.uniform(0.0, 0.3)
-            soon.wait(max(a_little, began + moment - time.monotonic()))
+            self._pause.wait(max(0.0, began + moment - time.monotonic()))
+            if self._kind == "workers" and self._rng.random() < 0.75:
+                self._kills.in_the_midst += self._caught_in_the_midst(victim)
             victim.kill()
             setattr(self._kills, self._kind, getattr(self._kills, self._kind) + 1)
             self._kills.while_sending += self._sending.is_set()
-            Process.start(victim) if self._kind == "receivers" else victim.start()
+            victim.launch()
         for process in self._processes:
             process.ready()
+
+    def _caught_in_the_midst(self, victim: Process) -> bool:
+        """Stop a worker while it holds orders; False where that did not succeed for a while."""
+        deadline = time.monotonic() + 3.0
+        while time.monotonic() < deadline:
+            if not self._leases():
+                continue
+            self._pause.wait(self._rng.uniform(0.0, 0.002))  # which step of the fold it is at is left to chance
+            victim.send(signal.SIGSTOP)
+            before = self._leases()
+            if before:
+                self._pause.wait(0.05)  # the others give theirs up meanwhile
+                if before & self._leases():
+                    return True
+            victim.send(signal.SIGCONT)
+        return False
+
+    def _leases(self) -> set[tuple[bytes, bytes]]:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for shard in range(keys.SHARDS):
+                pipeline.hgetall(keys.leases(shard))
+            return {lease for leases in pipeline.execute() for lease in leases.items()}
 
 
 async def _simulate(options: list[Options], sending: threading.Event) -> list[Report]:
@@ -261,12 +293,14 @@ def _outcome(
             document = orjson.loads(raw) if raw else {"events": 0, "version": 0}
             if order.reference not in given_up:
                 lost += max(0, order.truth.events - document["events"])
-            version, at_ms = announced.get(order.reference, (0, 0))
-            if version != document["version"]:
-                unannounced.append((order.reference, document["version"], version))
-            log = store.run(orders.log("default", order.reference))
-            received = max((record.received for record in log if record.is_event and not record.is_known), default=0)
-            until_right.append(max(0.0, at_ms / 1e3 - received / 1e6))
+            told = announced.get(order.reference, [])
+            newest = max((version for _, version in told), default=0)
+            if newest != document["version"]:
+                unannounced.append((order.reference, document["version"], newest))
+            for record in store.run(orders.log("default", order.reference)):
+                if record.is_event and not record.is_known:
+                    later = [at_ms / 1e3 for at_ms, _ in told if at_ms >= record.received // 1000]
+                    until_right.append(min(later, default=float("inf")) - record.received / 1e6)
     finally:
         store.close()
     rebuild = subprocess.run(
@@ -304,12 +338,11 @@ def _unfinished(server: Server, seconds: float) -> list[str]:
     return []
 
 
-def _announced(server: Server) -> dict[str, tuple[int, int]]:
-    """Per reference, the newest version in the stream of changes, and when it was first written there (ms)."""
-    newest: dict[str, tuple[int, int]] = {}
+def _announced(server: Server) -> dict[str, list[tuple[int, int]]]:
+    """Per reference, what the stream of changes has of it: when it was written there (ms), and the version."""
+    told: dict[str, list[tuple[int, int]]] = {}
     entries: list[tuple[bytes, dict[bytes, bytes]]] = server.client.xrange(keys.CHANGES)  # type: ignore[assignment]
     for entry_id, fields in entries:
-        reference, version = fields[b"orderReferenceId"].decode(), int(fields[b"version"])
-        if version > newest.get(reference, (0, 0))[0]:
-            newest[reference] = (version, int(entry_id.split(b"-")[0]))
-    return newest
+        entry = (int(entry_id.split(b"-")[0]), int(fields[b"version"]))
+        told.setdefault(fields[b"orderReferenceId"].decode(), []).append(entry)
+    return told

@@ -3,7 +3,9 @@
 -- KEYS   1: letter
 -- ARGV   1: now, us   then field, value ... of a new letter
 -- Return how often it was seen
-if redis.call('EXISTS', KEYS[1]) == 1 then
+local last = redis.call('HGET', KEYS[1], 'lastSeenAt')
+if last == ARGV[1] then return tonumber(redis.call('HGET', KEYS[1], 'count')) end -- the same delivery, by two ways
+if last then
   redis.call('HSET', KEYS[1], 'lastSeenAt', ARGV[1])
   return redis.call('HINCRBY', KEYS[1], 'count', 1)
 end

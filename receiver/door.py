@@ -1,0 +1,112 @@
+"""The door: everything that must be kept goes through here, to Redis, else to the spool, else it is refused.
+
+A 2xx is said only after one of the two has it. Redis gets a moment to answer; a Redis that is slow or away is not asked
+again until a probe finds it well (`receiver.breaker`), so that an outage costs the senders nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from receiver.breaker import Breaker
+from receiver.groups import GroupCommit
+from receiver.spool import Entry, Spool, SpoolUnavailable
+from shared import log
+from shared.errors import StoreUnavailable
+from shared.store import AsyncStore, dead_letters, intake, probe, records
+from shared.store.calls import Operation
+from shared.store.dead_letters import DeadLetter
+from shared.store.intake import Incoming, Outcome, Result
+
+T = TypeVar("T")
+
+logger = log.get("receiver.door")
+
+#: Bounds of one batch: the server should not be busy with one call for longer than a few milliseconds.
+MAX_EVENTS: Final = 128
+MAX_BYTES: Final = 4 * 1024 * 1024
+LETTER: Final = "L"
+#: A refusal that says nothing of the server: one order's keys are not what they should be.
+_OF_ONE_ORDER: Final = "WRONGTYPE"
+
+
+class Unavailable(StoreUnavailable):
+    """Neither Redis nor the spool has taken it: the sender must come again."""
+
+
+@dataclass
+class Door:
+    """`stored` is called after each batch that Redis took; `outage` when Redis goes away (True) and comes back (False)."""
+
+    store: AsyncStore
+    spool: Spool | None
+    patience_seconds: float
+    stored: Callable[[], None]
+    outage: Callable[[bool], None]
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker(lambda: self.store.run(probe.write()), self.outage)
+        self._group: GroupCommit[Incoming, Outcome] = GroupCommit(
+            self._carry, size_of=lambda incoming: len(incoming.event.text), max_items=MAX_EVENTS, max_bytes=MAX_BYTES
+        )
+
+    async def event(self, incoming: Incoming) -> tuple[Outcome, bool]:
+        """Keep an event: what became of it, and whether it is in the spool. Raises `Unavailable`."""
+        try:
+            if self.breaker.is_open:
+                raise StoreUnavailable("Redis is away")
+            return await self._group.put(incoming), False
+        except StoreUnavailable as error:
+            letter = records.letter_of(incoming.came_as)
+            await self._spool(Entry(incoming.received, letter, incoming.tenant, incoming.event.text), error)
+            return Outcome(Result.ACCEPTED), True
+
+    async def letter(self, letter: DeadLetter) -> bool:
+        """Keep a dead letter; whether it is in the spool. Raises `Unavailable`."""
+        try:
+            if self.breaker.is_open:
+                raise StoreUnavailable("Redis is away")
+            await self._asked(dead_letters.bury(letter))
+        except StoreUnavailable as error:
+            await self._spool(Entry(letter.received, LETTER, letter.tenant, msgspec.msgpack.encode(letter)), error)
+            return True
+        return False
+
+    async def drain(self) -> None:
+        """Wait until nothing is on its way to Redis."""
+        await self._group.drain()
+        self.breaker.stop()
+
+    async def _carry(self, events: Sequence[Incoming]) -> list[Outcome | Exception]:
+        if self.breaker.is_open:  # it opened while these were waiting
+            raise StoreUnavailable("Redis is away")
+        outcomes = await self._asked(intake.accept(events, cluster=self.store.cluster))
+        self.stored()
+        for each in outcomes:
+            if each.refusal and not each.refusal.startswith(_OF_ONE_ORDER):
+                self.breaker.trip(each.refusal)
+                break
+        return [StoreUnavailable(f"Redis: {each.refusal}") if each.refusal else each for each in outcomes]
+
+    async def _asked(self, operation: Operation[T]) -> T:
+        try:
+            async with asyncio.timeout(self.patience_seconds):
+                return await self.store.run(operation)
+        except TimeoutError:
+            # What was sent may still be carried out; what the spool holds of it is a duplicate then.
+            self.breaker.trip(f"no answer within {self.patience_seconds} s")
+            raise StoreUnavailable(f"Redis: no answer within {self.patience_seconds} s") from None
+        except StoreUnavailable as error:
+            self.breaker.trip(str(error))
+            raise
+
+    async def _spool(self, entry: Entry, why: StoreUnavailable) -> None:
+        if self.spool is None:
+            raise Unavailable(f"{why}; and there is no spool: see GELATO_SPOOL_PERSISTENT") from why
+        try:
+            await self.spool.put(entry)
+        except SpoolUnavailable as error:
+            raise Unavailable(f"{why}; {error}") from error

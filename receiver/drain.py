@@ -1,0 +1,139 @@
+"""Draining the spool: when Redis is back, what waits goes there, oldest receipt first, while new events keep coming."""
+
+import asyncio
+import random
+import time
+from typing import Final
+
+import msgspec
+
+from receiver.door import LETTER, Door
+from receiver.spool import Entry, Spool, SpoolUnavailable, Waiting
+from shared import canonical, log, snapshots
+from shared.errors import GelatoRollupError, InvalidJson, StoreUnavailable, UnusableEvent
+from shared.events import Usable, classify_webhook
+from shared.facts import FETCHED, WEBHOOK
+from shared.snapshots import Sanitised
+from shared.store import dead_letters, intake
+from shared.store.dead_letters import DeadLetter, letter_id
+from shared.store.intake import Incoming, Result
+from shared.store.records import Record
+
+logger = log.get("receiver.drain")
+
+_BATCH: Final = 128
+#: How often an idle receiver looks whether another left something in the spool.
+_LOOK_SECONDS: Final = (0.3, 0.6)
+#: An entry that Redis refused alone is tried again after this.
+_POSTPONED_US: Final = 30_000_000
+
+
+class Drain:
+    """Drains one receiver's spool, if no other receiver of this machine does."""
+
+    def __init__(self, spool: Spool, door: Door) -> None:
+        self._spool = spool
+        self._door = door
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look after the spool."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop after the batch that is on its way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(*_LOOK_SECONDS))
+            if self._door.breaker.is_open:
+                continue
+            try:
+                if (await self._spool.totals()).events:
+                    await self._drain()
+            except (StoreUnavailable, SpoolUnavailable) as error:
+                logger.warning("the spool waits", error=str(error))
+            except Exception:
+                logger.exception("draining failed")  # and is tried again: a task that ended would tell nobody
+
+    async def _drain(self) -> None:
+        with self._spool.draining() as ours:
+            if not ours:
+                return
+            drained = 0
+            while not self._door.breaker.is_open:
+                began = time.monotonic()
+                batch = await self._spool.oldest(_BATCH, time.time_ns() // 1000)
+                if not batch:
+                    break
+                await self._carry(batch)
+                drained += len(batch)
+                # As long a rest as the work took: live events share Redis with the spool.
+                await asyncio.sleep(time.monotonic() - began)
+            if drained:
+                logger.info("drained", events=drained)
+
+    async def _carry(self, batch: list[Waiting]) -> None:
+        events: list[tuple[Waiting, Incoming]] = []
+        done: list[Waiting] = []
+        for waiting in batch:
+            if waiting.entry.kind == LETTER:
+                await self._bury(msgspec.msgpack.decode(waiting.entry.body, type=DeadLetter))
+                done.append(waiting)
+                continue
+            try:
+                events.append((waiting, _incoming(waiting.entry)))
+            except GelatoRollupError as error:
+                # It was usable for the version that spooled it.
+                await self._bury(_letter(waiting.entry, error))
+                done.append(waiting)
+        refused: list[Waiting] = []
+        if events:
+            store = self._door.store
+            outcomes = await store.run(intake.accept([event for _, event in events], cluster=store.cluster))
+            for (waiting, event), outcome in zip(events, outcomes, strict=True):
+                if outcome.refusal:
+                    logger.error("a spooled event was refused", order=event.event.reference, error=outcome.refusal)
+                    refused.append(waiting)
+                    continue
+                if outcome.result is Result.ORDER_FULL:
+                    await self._bury(_letter(waiting.entry, None, event))
+                done.append(waiting)
+            self._door.stored()
+        if refused:
+            await self._spool.postpone(refused, time.time_ns() // 1000 + _POSTPONED_US)
+        await self._spool.done(done)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        await self._door.store.run(dead_letters.bury(letter))
+
+
+def _incoming(entry: Entry) -> Incoming:
+    """The event of an entry, with its first time of receipt."""
+    record = Record(entry.kind, entry.received, entry.body)
+    content, text = canonical.parse(entry.body)
+    if record.came_as == WEBHOOK:
+        event = classify_webhook(content, text)
+    else:
+        event = snapshots.classify_snapshot(Sanitised(content, text), fetched=record.came_as == FETCHED)
+    if not isinstance(event, Usable):
+        raise UnusableEvent("invalid-event", "body: says nothing about an order")
+    return Incoming(entry.tenant, event, entry.received, record.came_as)
+
+
+def _letter(entry: Entry, error: GelatoRollupError | None, event: Incoming | None = None) -> DeadLetter:
+    came_as = Record(entry.kind, entry.received, entry.body).came_as
+    if isinstance(error, UnusableEvent):
+        reason, detail, reference = error.reason, error.detail, error.reference
+    elif isinstance(error, InvalidJson):
+        reason, detail, reference = "invalid-json", str(error), None
+    else:
+        reason, detail = "order-limit", "order: has as many events as an order may have"
+        reference = event.event.reference if event is not None else None
+    body = entry.body
+    return DeadLetter(
+        letter_id(entry.tenant, body), entry.tenant, reason, detail, body, entry.received, reference, came_as=came_as
+    )

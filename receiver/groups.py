@@ -1,0 +1,83 @@
+"""Group commit: what waits at the same moment is carried together, and each gets its own answer.
+
+While one group is on its way the next one gathers, so a group is as large as the load makes it, without any timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class GroupCommit(Generic[T, R]):
+    """Carries items in groups: `carry` is given a group and returns one answer, or one error, for each of its items.
+
+    An error that `carry` raises is the answer to all of its group. Nobody waits for ever: when the loop is being closed, all
+    who wait are told.
+    """
+
+    def __init__(
+        self,
+        carry: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        *,
+        size_of: Callable[[T], int],
+        max_items: int,
+        max_bytes: int,
+    ) -> None:
+        self._carry = carry
+        self._size_of = size_of
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._carrier: asyncio.Task[None] | None = None
+
+    async def put(self, item: T) -> R:
+        """Have one item carried; its answer. Raises the error that it, or its group, was answered with."""
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._carrier is None:
+            self._carrier = asyncio.create_task(self._carry_all())
+        return await answer
+
+    async def drain(self) -> None:
+        """Wait until nothing is on its way."""
+        while self._carrier is not None:
+            await asyncio.wait([self._carrier])
+
+    async def _carry_all(self) -> None:
+        group: list[tuple[T, asyncio.Future[R]]] = []
+        try:
+            while self._waiting:
+                group = self._take()
+                try:
+                    answers = await self._carry([item for item, _ in group])
+                except Exception as error:  # a refusal, or a bug: in either case nothing was promised to anybody
+                    answers = [error] * len(group)
+                for (_, future), answer in zip(group, answers, strict=True):
+                    _tell(future, answer)
+        finally:
+            self._carrier = None
+            for _, future in (*group, *self._waiting):
+                _tell(future, asyncio.CancelledError())
+            self._waiting.clear()
+
+    def _take(self) -> list[tuple[T, "asyncio.Future[R]"]]:
+        group: list[tuple[T, asyncio.Future[R]]] = []
+        size = 0
+        while self._waiting and len(group) < self._max_items and size < self._max_bytes:
+            group.append(self._waiting.popleft())
+            size += self._size_of(group[-1][0])
+        return group
+
+
+def _tell(future: "asyncio.Future[R]", answer: R | BaseException) -> None:
+    if future.done():  # whoever waited went away, or was told before
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+        future.exception()  # nobody may be left to fetch it; that is no reason for a warning
+    else:
+        future.set_result(answer)
