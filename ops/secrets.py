@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import ConfigurationError
-from shared.settings import Secret, Settings
+from shared.settings import Secret, Settings, embedded_url
 
 WEBHOOK_SECRET: Final = "webhook-secret"  # noqa: S105  (a file's name)
 OPS_TOKEN: Final = "ops-token"  # noqa: S105  (a file's name)
@@ -16,6 +16,8 @@ OPS_TOKEN: Final = "ops-token"  # noqa: S105  (a file's name)
 def with_generated(settings: Settings) -> Settings:
     """Fill what the environment does not say from the files of the data directory."""
     changes: dict[str, object] = {}
+    if settings.redis_url is None and embedded_url(settings.data_dir) is not None:
+        changes["spool_persistent"] = True  # the embedded database lives there: so may the spool
     if not settings.webhook_secrets and (webhook := _read(settings.data_dir / WEBHOOK_SECRET)):
         changes["webhook_secrets"] = (webhook,)
     if settings.ops_token is None and (token := _read(settings.data_dir / OPS_TOKEN)):

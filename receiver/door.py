@@ -19,7 +19,7 @@ from shared.errors import StoreUnavailable
 from shared.store import AsyncStore, dead_letters, intake, probe, records
 from shared.store.calls import Operation
 from shared.store.dead_letters import DeadLetter
-from shared.store.intake import Incoming, Outcome, Result
+from shared.store.intake import Acknowledgement, Incoming, Outcome, Result
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ class Door:
     outage: Callable[[bool], None]
 
     def __post_init__(self) -> None:
+        self.acknowledgement = Acknowledgement()
         self.breaker = Breaker(lambda: self.store.run(probe.write()), self.outage)
         self._group: GroupCommit[Incoming, Outcome] = GroupCommit(
             self._carry, size_of=lambda incoming: len(incoming.event.text), max_items=MAX_EVENTS, max_bytes=MAX_BYTES
@@ -75,6 +76,10 @@ class Door:
             return True
         return False
 
+    def accepting(self, events: Sequence[Incoming]) -> Operation[list[Outcome]]:
+        """The operation that stores events, as safely as is asked for."""
+        return intake.accept(events, cluster=self.store.cluster, acknowledgement=self.acknowledgement)
+
     async def drain(self) -> None:
         """Wait until nothing is on its way to Redis."""
         await self._group.drain()
@@ -83,7 +88,7 @@ class Door:
     async def _carry(self, events: Sequence[Incoming]) -> list[Outcome | Exception]:
         if self.breaker.is_open:  # it opened while these were waiting
             raise StoreUnavailable("Redis is away")
-        outcomes = await self._asked(intake.accept(events, cluster=self.store.cluster))
+        outcomes = await self._asked(self.accepting(events))
         self.stored()
         for each in outcomes:
             if each.refusal and not each.refusal.startswith(_OF_ONE_ORDER):

@@ -14,7 +14,7 @@ from shared.errors import GelatoRollupError, InvalidJson, StoreUnavailable, Unus
 from shared.events import Usable, classify_webhook
 from shared.facts import FETCHED, WEBHOOK
 from shared.snapshots import Sanitised
-from shared.store import dead_letters, intake
+from shared.store import dead_letters
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.intake import Incoming, Result
 from shared.store.records import Record
@@ -92,8 +92,7 @@ class Drain:
                 done.append(waiting)
         refused: list[Waiting] = []
         if events:
-            store = self._door.store
-            outcomes = await store.run(intake.accept([event for _, event in events], cluster=store.cluster))
+            outcomes = await self._door.store.run(self._door.accepting([event for _, event in events]))
             for (waiting, event), outcome in zip(events, outcomes, strict=True):
                 if outcome.refusal:
                     logger.error("a spooled event was refused", order=event.event.reference, error=outcome.refusal)

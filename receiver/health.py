@@ -38,4 +38,20 @@ async def readyz(request: Request) -> Json:
         if door.spool is None or spooled < 0:
             return Json({"status": "unavailable", "detail": "neither Redis nor a spool can take events"}, 503)
         return Json({"status": "ready", "where": "spool", "spooled": spooled})
-    return Json({"status": "ready", "where": "redis", **({"spooled": spooled} if door.spool is not None else {})})
+    return Json(
+        {
+            "status": "ready",
+            "where": "redis",
+            **_promised(request),
+            **({"spooled": spooled} if door.spool is not None else {}),
+        }
+    )
+
+
+def _promised(request: Request) -> dict[str, object]:
+    """What the server promises, and a warning with its remedy for each weakness."""
+    promises = service_of(request).promises
+    if promises is None:
+        return {}
+    weak = [f"{finding.what}; remedy: {finding.remedy}" for finding in promises.findings() if finding.level]
+    return {"server": promises._asdict(), "warnings": weak}

@@ -11,13 +11,16 @@ from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store import AsyncStore, due
+from shared.store import AsyncStore, due, durability
+from shared.store.durability import Promises
+from shared.store.intake import Acknowledgement
 
 logger = log.get("receiver")
 
 #: Kicks are hints; more than this many a second tell nothing new.
 _KICK_EVERY_SECONDS = 0.25
 _PATIENCE_WITHOUT_SPOOL = 10
+_WATCH_EVERY_SECONDS = 5.0
 
 
 @dataclass
@@ -32,7 +35,10 @@ class Service:
     id_collisions: int = 0
     _kicking: "asyncio.Task[None] | None" = None
 
+    #: What the server promises, as it last said; None before it was asked.
+    promises: Promises | None = None
     _drain: Drain | None = None
+    _watching: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -65,6 +71,7 @@ class Service:
 
     def begin(self) -> None:
         """Begin what runs beside the requests."""
+        self._watching = asyncio.create_task(self._watch_server())
         if self.door.spool is not None:
             self._drain = Drain(self.door.spool, self.door)
             self._drain.start()
@@ -76,9 +83,28 @@ class Service:
             await self._drain.stop()
         if self.door.spool is not None:
             await self.door.spool.close()
+        if self._watching is not None:
+            self._watching.cancel()
         if self._kicking is not None:
             await asyncio.wait([self._kicking], timeout=2.0)
         await self.store.close()
+
+    async def _watch_server(self) -> None:
+        """Ask the server now and then what it promises, and wait for a replica if there is one."""
+        while True:
+            try:
+                self.promises = await self.store.run(durability.promises())
+            except StoreUnavailable as error:
+                logger.debug("the server does not say what it promises", error=str(error))
+            else:
+                self.door.acknowledgement = self._acknowledgement(self.promises)
+            await asyncio.sleep(_WATCH_EVERY_SECONDS)
+
+    def _acknowledgement(self, promises: Promises) -> Acknowledgement:
+        asked = self.settings.ack_replicas
+        replicas = min(1, promises.replicas) if asked is None else asked
+        timeout_ms = int(self.settings.patience_seconds * 1000 * 0.7)
+        return Acknowledgement(replicas, self.settings.ack_fsync and promises.waits_for_fsync, timeout_ms)
 
     async def _kick(self) -> None:
         try:

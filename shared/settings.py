@@ -52,8 +52,13 @@ class SecretUrl(Secret):
         parts = urlsplit(self.reveal())
         credentials, at, hosts = parts.netloc.rpartition("@")
         user = credentials.partition(":")[0]
-        query = MASK if parts.query else ""
-        return urlunsplit(parts._replace(netloc=f"{user}:{MASK}@{hosts}" if at else hosts, query=query))
+        query = MASK if "password" in parts.query else parts.query
+        netloc = f"{user}:{MASK}@{hosts}" if at else hosts
+        return (
+            urlunsplit(parts._replace(netloc=netloc, query=query))
+            .replace("unix:/", "unix:///", 1)
+            .replace(":////", ":///")
+        )
 
     __str__ = __repr__
 
@@ -84,6 +89,13 @@ def _yes_or_no(text: str) -> bool:
     if value is None:
         raise ValueError("must be yes or no")
     return value
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError("must be a number from 0 to 100")
+    return number
 
 
 def _port(text: str) -> int:
@@ -161,6 +173,18 @@ class Settings:
         0.15,
         _seconds,
         "Redis gets so long to take an event; then it goes to the spool (10 times as long where there is none).",
+    )
+    ack_replicas: int | None = _setting(
+        "GELATO_ACK_REPLICAS",
+        None,
+        _count,
+        "So many replicas must have an event before its 2xx. Unset: one, if any is connected. (Not in a cluster.)",
+    )
+    ack_fsync: bool = _setting(
+        "GELATO_ACK_FSYNC",
+        False,
+        _yes_or_no,
+        "The server must have synced an event to its disk before its 2xx (WAITAOF).",
     )
     retention_days: int = _setting(
         "GELATO_RETENTION_DAYS", 180, _positive, "A terminal order goes this many days after its last event."

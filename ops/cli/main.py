@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from ops.cli.config import config
+from ops.cli.doctor import doctor
 from ops.cli.orders import orders
 from ops.cli.serve import receiver, up, worker
 from ops.cli.simulate import simulate
@@ -28,5 +29,5 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, orders, config):
+for each in (up, receiver, worker, simulate, orders, doctor, config):
     main.add_command(each)

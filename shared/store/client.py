@@ -25,6 +25,7 @@ from shared.store.calls import Batch, Call, Operation, Step
 from shared.store.scripts import Script
 
 T = TypeVar("T")
+_WAITS: Final = ("WAIT", "WAITAOF")
 _REMEDY: Final = "see REDIS_URL: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 
 
@@ -70,12 +71,14 @@ class Store:
             for call in calls:
                 pipeline.execute_command(*_words(call))
             results = pipeline.execute(raise_on_error=False)
-        for n, result in enumerate(results):
-            if isinstance(result, NoScriptError):
-                results[n] = self.client.execute_command(*_words(calls[n], in_full=True))
-            elif isinstance(result, Exception):
-                raise result
-        return list(results)
+        again = _to_repeat(calls, results)
+        if again:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for n in again:
+                    pipeline.execute_command(*_words(calls[n], in_full=True))
+                for n, result in zip(again, pipeline.execute(raise_on_error=False), strict=True):
+                    results[n] = result
+        return _without_errors(results)
 
     def _single(self, call: Call) -> Any:
         try:
@@ -131,12 +134,14 @@ class AsyncStore:
             for call in calls:
                 pipeline.execute_command(*_words(call))
             results = await pipeline.execute(raise_on_error=False)
-        for n, result in enumerate(results):
-            if isinstance(result, NoScriptError):
-                results[n] = await self.client.execute_command(*_words(calls[n], in_full=True))
-            elif isinstance(result, Exception):
-                raise result
-        return list(results)
+        again = _to_repeat(calls, results)
+        if again:
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for n in again:
+                    pipeline.execute_command(*_words(calls[n], in_full=True))
+                for n, result in zip(again, await pipeline.execute(raise_on_error=False), strict=True):
+                    results[n] = result
+        return _without_errors(results)
 
     async def _single(self, call: Call) -> Any:
         try:
@@ -235,6 +240,19 @@ def _words(call: Call, *, in_full: bool = False) -> Iterable[Any]:
             return ("EVAL", call.command.text, len(call.keys), *call.keys, *call.arguments)
         return ("EVALSHA", call.command.sha, len(call.keys), *call.keys, *call.arguments)
     return (call.command, *call.keys, *call.arguments)
+
+
+def _to_repeat(calls: Sequence[Call], results: Sequence[Any]) -> list[int]:
+    """The calls of a pipeline to send again: scripts that the server did not know, and the waits that follow them."""
+    unknown = [n for n, result in enumerate(results) if isinstance(result, NoScriptError)]
+    return unknown + [n for n, call in enumerate(calls) if unknown and n > unknown[0] and call.command in _WAITS]
+
+
+def _without_errors(results: list[Any]) -> list[Any]:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results
 
 
 def _whole(batch: Batch) -> Call:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from shared.events import Usable, identity_digest
 from shared.facts import WEBHOOK
-from shared.store import due, keys, records
+from shared.store import due, durability, keys, records
 from shared.store.calls import Batch, Operation
 from shared.store.scripts import ACCEPT
 
@@ -42,10 +42,24 @@ class Outcome(NamedTuple):
     refusal: str = ""
 
 
+class Acknowledgement(NamedTuple):
+    """What must have an event before it counts as stored, besides the server's memory and its own fsync policy."""
+
+    replicas: int = 0
+    fsync: bool = False
+    timeout_ms: int = 100
+
+
 def accept(
-    events: Sequence[Incoming], *, cluster: bool, max_events: int = MAX_EVENTS_PER_ORDER
+    events: Sequence[Incoming],
+    *,
+    cluster: bool,
+    acknowledgement: Acknowledgement = Acknowledgement(),  # noqa: B008  (immutable)
+    max_events: int = MAX_EVENTS_PER_ORDER,
 ) -> Operation[list[Outcome]]:
     """Store events and mark their orders as due; each gets its own outcome, in order.
+
+    Where replicas or the disk do not acknowledge in time, all are refused: they are stored, but not as safely as asked.
 
     One round trip on one server. In a cluster the marks live in other slots and follow in a second step: if the first
     was carried out alone, the event's next delivery is a duplicate that is not folded yet, and marks the order then.
@@ -60,7 +74,14 @@ def accept(
         letter, record = records.letter_of(came_as), records.body(received, event.text)
         items.append((item_keys, (identity_digest(event.identity), event.digest, letter, record, name)))
     batch = Batch(ACCEPT, items, common=("0" if cluster else "1", max_events), tail=() if cluster else (keys.WAKE,))
-    (results,) = yield [batch]
+    wait = durability.wait_for(
+        acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
+    )
+    results, *answers = yield [batch, *([] if cluster else wait)]
+    if answers and not durability.waited(answers[0], acknowledgement.replicas, fsync=acknowledgement.fsync):
+        return [Outcome(None, refusal="NOREPLICAS stored, but not acknowledged by replicas or disk in time")] * len(
+            events
+        )
     if cluster:
         to_mark = [
             name for name, flags in zip(names, results, strict=True) if isinstance(flags, int) and flags & _TO_MARK

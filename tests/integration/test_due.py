@@ -90,8 +90,9 @@ def test_a_claim_is_no_larger_than_asked_and_says_how_much_is_left(store: Store)
 
 
 def test_orders_longest_due_are_claimed_first(store: Store, server: Server) -> None:
-    early, late = "default/early", next(
-        name for n in range(100) if keys.shard_of(name := f"default/late-{n}") == keys.shard_of("default/early")
+    early, late = (
+        "default/early",
+        next(name for n in range(100) if keys.shard_of(name := f"default/late-{n}") == keys.shard_of("default/early")),
     )
     store.run(due.mark([early]))
     marked = server_ms(server)

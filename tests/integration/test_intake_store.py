@@ -74,9 +74,7 @@ def document(store: Store, reference: str, tenant: str = "default") -> dict[str,
 
 
 def due_names(server: Server) -> set[str]:
-    return {
-        name.decode() for shard in range(keys.SHARDS) for name in server.client.zrange(keys.due(shard), 0, -1)
-    }
+    return {name.decode() for shard in range(keys.SHARDS) for name in server.client.zrange(keys.due(shard), 0, -1)}
 
 
 def lose_marks(server: Server) -> None:
@@ -252,9 +250,7 @@ def test_an_event_that_comes_shortly_before_its_order_goes_is_not_lost(store: St
     assert ends.pop() > now_us() // 1000 + 86_400_000
 
 
-def test_an_event_that_is_folded_shortly_before_its_order_goes_gives_it_a_new_end(
-    store: Store, server: Server
-) -> None:
+def test_an_event_that_is_folded_shortly_before_its_order_goes_gives_it_a_new_end(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1))
     fold(store)
     for key in keys.of_order("default/A"):

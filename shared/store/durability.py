@@ -1,0 +1,137 @@
+"""What the connected server promises about what it was given, and what to do about each weakness."""
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from redis.exceptions import ResponseError
+
+from shared.store.calls import Call, Operation, Step
+
+#: WAITAOF, streams' lag, PEXPIRETIME: what this project relies on or offers.
+_LEAST_VERSION = (7, 0)
+_WAITAOF_VERSION = (7, 2)
+
+
+class Level(IntEnum):
+    """How bad a finding is."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+class Finding(NamedTuple):
+    """One line about the server: what is so, and the remedy where it is weak."""
+
+    level: Level
+    what: str
+    remedy: str = ""
+
+
+class Promises(NamedTuple):
+    """What a server says of itself. `None` where it does not tell (CONFIG is often not allowed)."""
+
+    version: str
+    role: str
+    replicas: int
+    aof: bool
+    appendfsync: str | None
+    rdb: bool
+    maxmemory: int
+    maxmemory_policy: str
+
+    @property
+    def waits_for_fsync(self) -> bool:
+        """Whether the server knows WAITAOF."""
+        return _number(self.version) >= _WAITAOF_VERSION
+
+    def findings(self) -> list[Finding]:
+        """One line per promise, weak or not."""
+        return [self._of_version(), self._of_role(), self._of_disk(), self._of_memory(), self._of_replicas()]
+
+    def _of_version(self) -> Finding:
+        if _number(self.version) < _LEAST_VERSION:
+            return Finding(Level.ERROR, f"version {self.version}", "Valkey, or Redis 7.0 or later, is needed")
+        return Finding(Level.OK, f"version {self.version}")
+
+    def _of_role(self) -> Finding:
+        if self.role != "master":
+            return Finding(
+                Level.ERROR, f"a {self.role}: it takes no writes", "point REDIS_URL at the primary, or at Sentinel"
+            )
+        return Finding(Level.OK, "a primary")
+
+    def _of_disk(self) -> Finding:
+        if self.aof and self.appendfsync == "always":
+            return Finding(Level.OK, "append-only file, synced before each answer")
+        if self.aof:
+            policy = self.appendfsync or "unknown"
+            what = f"append-only file, appendfsync {policy}: a crash of the machine can lose the last second"
+            return Finding(Level.WARNING, what, "appendfsync always, or GELATO_ACK_FSYNC=yes, or a replica")
+        if self.rdb:
+            what = "snapshots only: a crash loses all since the last one"
+            return Finding(Level.ERROR, what, "appendonly yes and appendfsync always")
+        return Finding(
+            Level.ERROR, "no persistence: a restart loses everything", "appendonly yes and appendfsync always"
+        )
+
+    def _of_memory(self) -> Finding:
+        if self.maxmemory and self.maxmemory_policy != "noeviction":
+            what = f"maxmemory-policy {self.maxmemory_policy}: a full server throws orders away"
+            return Finding(
+                Level.ERROR, what, "maxmemory-policy noeviction: writes are refused then, and go to the spool"
+            )
+        return Finding(Level.OK, f"maxmemory-policy {self.maxmemory_policy}")
+
+    def _of_replicas(self) -> Finding:
+        if not self.replicas:
+            what = "no replica: what this machine loses is lost"
+            return Finding(Level.WARNING, what, "a replica and Sentinel, or backups and reconciliation")
+        return Finding(Level.OK, f"{self.replicas} replica{'s' if self.replicas > 1 else ''}, one is waited for")
+
+
+def promises() -> Operation[Promises]:
+    """Ask the server. What it does not let us ask is left unknown."""
+    (info,) = yield [Call("INFO", (), ())]
+    facts = info if "redis_version" in info else next(iter(info.values()))  # a cluster answers per node
+    try:
+        (answer,) = yield [Call("CONFIG GET", (), ("appendfsync",))]
+        appendfsync = _configured(answer)
+    except ResponseError:
+        appendfsync = None
+    return Promises(
+        version=str(facts.get("valkey_version") or facts["redis_version"]),
+        role=str(facts.get("role", "master")),
+        replicas=int(facts.get("connected_slaves", 0)),
+        aof=bool(int(facts.get("aof_enabled", 0))),
+        appendfsync=appendfsync,
+        rdb=int(facts.get("rdb_last_save_time", 0)) > 0 and facts.get("rdb_last_bgsave_status") == "ok",
+        maxmemory=int(facts.get("maxmemory", 0)),
+        maxmemory_policy=str(facts.get("maxmemory_policy", "unknown")),
+    )
+
+
+def wait_for(replicas: int, *, fsync: bool, timeout_ms: int) -> Step:
+    """The step's end that waits for more than the server's memory; must follow the writes on one connection."""
+    if fsync:
+        return [Call("WAITAOF", (), (1, replicas, timeout_ms))]
+    return [Call("WAIT", (), (replicas, timeout_ms))] if replicas else []
+
+
+def waited(answer: Any, replicas: int, *, fsync: bool) -> bool:
+    """Whether enough servers have it."""
+    if fsync:
+        local, remote = answer
+        return int(local) >= 1 and int(remote) >= replicas
+    return int(answer) >= replicas
+
+
+def _configured(answer: Any) -> str | None:
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[0::2], answer[1::2], strict=True)
+    for _, value in pairs:
+        return value.decode() if isinstance(value, bytes) else str(value)
+    return None
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
