@@ -292,25 +292,45 @@ def test_many_workers_fold_the_same_orders_at_once_without_losing_an_event(serve
     assert not any(rebuild(store, "default", reference, Policy()) for reference in references)
 
 
-def test_no_event_is_lost_when_one_worker_packs_while_another_folds(store: Store, server: Server, mortal: Any) -> None:
+def test_no_event_is_lost_when_one_worker_packs_while_another_folds(
+    store: Store, server: Server, mortal: Any
+) -> None:
     # The packer has given up its lease; the other has loaded the log as it was before the packing.
     packer, other = mortal(), mortal()
-    accept(store, *(webhook("A", n) for n in range(40)))
+    accept(store, *(webhook("A", n, "delivered", "mug") for n in range(10)))  # ended: worth packing
 
     def meanwhile(packing: Step) -> None:
-        accept(store, webhook("A", 40))
+        accept(store, webhook("A", 10, "passed", "cap"))  # open again: not worth packing
         other.before[scripts.COMMIT] = lambda _: packer.carry_out(packing)
         fold(other)
 
     packer.before[scripts.PACK] = meanwhile
     fold(packer)
     fold_all(store)
-    accept(store, *(webhook("A", n) for n in range(41, 50)))
+    accept(store, *(webhook("A", n, "printed", "cap") for n in range(11, 15)))
     fold_all(store)
-    assert saying(document(store, "A"))["events"] == 50
+    assert saying(document(store, "A"))["events"] == 15
     meta, log = keys.meta("default/A"), keys.log("default/A")
     assert int(server.client.hget(meta, "c") or 0) == server.client.llen(log)
     assert not rebuild(store, "default", "A", Policy())
+
+
+def test_two_workers_that_pack_the_same_log_do_not_cut_off_what_came_meanwhile(store: Store, mortal: Any) -> None:
+    packer, other = mortal(), mortal()
+    accept(store, *(webhook("A", n) for n in range(40)))
+
+    def meanwhile(packing: Step) -> None:
+        accept(store, webhook("A", 40))
+        other.before[scripts.COMMIT] = lambda _: packer.carry_out(packing)
+        other.before[scripts.PACK] = lambda _: accept(store, webhook("A", 41))
+        fold(other)
+
+    packer.before[scripts.PACK] = meanwhile
+    fold(packer)
+    fold_all(store)
+    texts = {record.text for record in store.run(orders.log("default", "A")) if record.is_event}
+    assert {webhook("A", n).event.text for n in range(42)} == texts
+    assert saying(document(store, "A"))["events"] == 42
 
 
 def test_no_event_is_lost_when_a_worker_packs_during_a_rebuild(store: Store, server: Server, mortal: Any) -> None:
@@ -340,14 +360,24 @@ def test_a_rebuild_tells_of_the_change_that_a_dead_worker_could_not(store: Store
     assert_all_is_well(server, store, "A")
 
 
-def test_a_worker_that_wakes_after_its_lease_does_not_take_the_index_back(
-    store: Store, server: Server, mortal: Any
-) -> None:
-    accept(store, webhook("A", 1))
-    slow = mortal()
-    newer: list[float] = []
+class Stalled(Mortal):
+    """A worker that stalls once, before it announces."""
 
-    def wait(_: Step) -> None:
+    meanwhile: Callable[[], None] | None = None
+
+    def _step(self, step: Step) -> list[Any]:
+        if self.meanwhile and any(isinstance(call, Call) and call.command == "XADD" for call in step):
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return super()._step(step)
+
+
+def test_a_worker_that_announces_late_does_not_take_the_index_back(store: Store, server: Server) -> None:
+    accept(store, webhook("A", 1))
+    slow = Stalled(server.url)
+    newer: list[float | None] = []
+
+    def another_folds() -> None:
         accept(store, webhook("A", 2, "printed"))
 
         def folded() -> bool:
@@ -356,18 +386,11 @@ def test_a_worker_that_wakes_after_its_lease_does_not_take_the_index_back(
             return found is not None and found["version"] == 2
 
         eventually(folded, what="the other worker to fold")
-        newer.append(server.client.zscore(keys.index("default"), "A") or 0)
+        newer.append(server.client.zscore(keys.index("default"), "A"))
 
-    # Stalled between its commit and its announcement: the step before ANNOUNCED is the announcement itself.
-    commit = Store._step
-
-    def stalled(step: Step) -> list[Any]:
-        if any(isinstance(call, Call) and call.command == "XADD" for call in step) and not newer:
-            wait(step)
-        return commit(slow, step)
-
-    slow._step = stalled
+    slow.meanwhile = another_folds
     fold(slow, lease_seconds=0.02)
+    slow.close()
     assert server.client.zscore(keys.index("default"), "A") == newer[0]
 
 

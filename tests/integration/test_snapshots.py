@@ -1,0 +1,467 @@
+"""`POST /snapshots`: what the order API answered, posted by whoever asked, and nothing personal kept of it."""
+
+import copy
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, environment, fixture
+from support.server import Server
+
+from shared.settings import Settings
+from shared.store import Store, records, stored
+from worker.shift import shift
+
+TENANTS = """
+[acme]
+secret = "acmes-secret"
+read_token = "acme-reads"
+tenant_token = "acme-posts"
+"""
+CREATED = orjson.loads(fixture("order-create-response.json"))
+FIRST, SECOND = CREATED["connectedOrderIds"]
+#: The documentation's examples, with the placeholders filled in as a real merchant's answer has them.
+GOT = orjson.loads(fixture("docs-order-get-response.json").replace(b"{{", b"").replace(b"}}", b""))
+SEARCHED = orjson.loads(fixture("docs-orders-search-response.json").replace(b"{{", b"").replace(b"}}", b""))
+#: What may stay: ids, references, statuses, tracking, dates. All other texts and numbers of a response must go.
+KEPT = {
+    "id",
+    "orderReferenceId",
+    "fulfillmentStatus",
+    "storeId",
+    "createdAt",
+    "updatedAt",
+    "itemReferenceId",
+    "minDeliveryDate",
+    "maxDeliveryDate",
+    "shipmentMethodName",
+    "shipmentMethodUid",
+    "trackingCode",
+    "trackingUrl",
+    "orderItemIds",
+    "connectedOrderIds",
+    "orderedAt",
+    "orderId",
+    "referenceId",
+}
+
+
+@pytest.fixture(scope="module")
+def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    home = tmp_path_factory.mktemp("snapshots")
+    (home / "tenants.toml").write_text(TENANTS)
+    env = environment(session_server.url, home / "var", GELATO_TENANTS_FILE=str(home / "tenants.toml"))
+    receiver = Receiver(env, home / "receiver.log").start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def receiver(process: Receiver, server: Server) -> Receiver:
+    """One receiver for this module, on a server that is empty for each test."""
+    return process
+
+
+def post(receiver: Receiver, content: Any, path: str = "/snapshots", token: str | None = OPS_TOKEN) -> Any:
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return receiver.client.post(path, content=body, headers=headers)
+
+
+def document(store: Store, server: Server, reference: str, tenant: str = "default") -> dict[str, Any]:
+    shift(store, Settings(), seconds=0)
+    found: dict[str, Any] = orjson.loads(server.client.get(f"gelato:order:{{{tenant}/{reference}}}"))
+    return found
+
+
+def snapshot(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "order-1",
+        "orderReferenceId": "REF-1",
+        "fulfillmentStatus": "passed",
+        "updatedAt": "2026-11-01T10:00:00+00:00",
+        "connectedOrderIds": [],
+        "items": [{"id": "item-1", "itemReferenceId": "mug", "fulfillmentStatus": "passed"}],
+        **more,
+    }
+
+
+def everything(server: Server, pattern: str = "*") -> bytes:
+    """All of Redis as one text: every key, every value of every type, packed and compressed ones opened."""
+    client = server.client
+    parts: list[bytes] = []
+    for key in client.scan_iter(pattern, count=1_000):
+        parts.append(key)
+        kind = client.type(key)
+        values: list[bytes] = []
+        if kind == b"string":
+            values = [client.get(key)]
+        elif kind == b"list":
+            values = client.lrange(key, 0, -1)
+        elif kind == b"hash":
+            values = [text for pair in client.hgetall(key).items() for text in pair]
+        elif kind == b"zset":
+            values = client.zrange(key, 0, -1)
+        elif kind == b"set":
+            values = list(client.smembers(key))
+        elif kind == b"stream":
+            values = [text for _, fields in client.xrange(key) for pair in fields.items() for text in pair]
+        else:
+            pytest.fail(f"{key!r} has the unknown type {kind!r}")
+        for value in values:
+            parts += [value, *opened(key, value)]
+    return b"\n".join(parts)
+
+
+def opened(key: bytes, value: bytes) -> list[bytes]:
+    if key.startswith(b"gelato:log:"):
+        return [record.text for record in records.read([value])]
+    if key.startswith(b"gelato:state:"):
+        assert stored.decode(value) is not None
+        return [value if value[1:2] == b"m" else zlib.decompress(value[2:])]
+    try:  # RQ compresses its jobs
+        return [zlib.decompress(value)]
+    except zlib.error:
+        return []
+
+
+def texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text and number of a response with the name it stands under."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from texts(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each, name)
+    elif isinstance(value, (str, float)) and not isinstance(value, bool):
+        yield name, str(value)
+
+
+def personal(response: Any) -> set[str]:
+    """The texts that must not be found afterwards, long enough not to be found by chance."""
+    kept = {text for name, text in texts(response) if name in KEPT}
+    found = {text for name, text in texts(response) if name not in KEPT and text not in kept}
+    statuses = {"created", "pending", "shipped", "printed", "paid", "order", "draft", "default", "shipment", "api"}
+    return {
+        text for text in found if len(text) >= 4 and text not in statuses and not any(text in each for each in kept)
+    }
+
+
+def assert_nothing_personal(server: Server, receiver: Receiver, response: Any, *, at_least: int) -> None:
+    wanted = personal(response)
+    assert len(wanted) >= at_least, "the payload has what is looked for"
+    ours, said = everything(server, "gelato:*"), everything(server) + receiver.log.read_bytes()
+    found = []
+    for text in sorted(wanted):
+        if re.fullmatch(r"[0-9.]+", text):  # a price; RQ and the log hold durations, which look alike
+            pattern = rb"(?<![0-9.])" + re.escape(text).encode() + rb"(?![0-9])"
+            found += [text] if re.search(pattern, ours) else []
+        elif text.encode() in said or orjson.dumps(text)[1:-1] in said or text.encode("unicode_escape") in said:
+            found.append(text)
+    assert found == []
+
+
+class TestWhatIsTaken:
+    def test_the_answer_to_a_created_order(self, receiver: Receiver, store: Store, server: Server) -> None:
+        answer = post(receiver, CREATED)
+        assert answer.status_code == 200
+        assert answer.json() == {"result": "accepted", "event": f"snapshot:{FIRST}:2022-11-03T12:03:51+00:00"}
+        found = document(store, server, "83831IAKD2")
+        assert found["connectedOrderIds"] == sorted([FIRST, SECOND])
+        assert found["complete"] is False
+        assert found["terminal"] is False
+        assert found["orders"][SECOND]["silent"] is True
+        assert found["orders"][SECOND]["status"] == "created"
+        assert found["orders"][FIRST]["silent"] is False
+        assert found["counts"] == {"created": 2}
+        assert found["events"] == 1
+        assert list(found["items"]) == ["poster-13x18"]
+        assert found["deliveryEstimate"] == {"minDeliveryDate": "2022-11-10", "maxDeliveryDate": "2022-11-10"}
+
+    def test_a_sibling_that_speaks_completes_the_order(self, receiver: Receiver, store: Store, server: Server) -> None:
+        post(receiver, CREATED)
+        receiver.post(fixture("orderStatus-os_3193599928.json"))
+        found = document(store, server, "83831IAKD2")
+        assert found["complete"] is True
+        assert not any(connected["silent"] for connected in found["orders"].values())
+        assert found["events"] == 2
+
+    def test_an_order_with_parcels(self, receiver: Receiver, store: Store, server: Server) -> None:
+        assert post(receiver, GOT).json()["result"] == "accepted"
+        found = document(store, server, GOT["orderReferenceId"])
+        assert found["complete"] is True, "an empty list of connected orders names the order itself"
+        assert found["connectedOrderIds"] == [GOT["id"]]
+        assert found["status"] == "printed"
+        assert found["packages"] == [
+            {
+                "orderId": GOT["id"],
+                "trackingCode": "12345678990",
+                "trackingUrl": "http://test.tracking.url",
+                "shipmentMethodName": "UPS Surepost",
+                "shipmentMethodUid": "ups_surepost",
+                "itemReferenceIds": ["myItemId1", "myItemId2"],
+            }
+        ]
+        assert found["orders"][GOT["id"]]["storeId"] == GOT["storeId"]
+        assert found["deliveryEstimate"] == {"minDeliveryDate": "2019-08-29", "maxDeliveryDate": "2019-08-30"}
+
+    def test_parcels_belong_to_the_items_that_they_name(self, receiver: Receiver, store: Store, server: Server) -> None:
+        items = [
+            {"id": f"i{n}", "itemReferenceId": reference, "fulfillmentStatus": "shipped"}
+            for n, reference in enumerate(("mug", "case", "poster"))
+        ]
+        packages = [
+            {"trackingCode": "T1", "orderItemIds": ["i0", "i1"]},
+            {"trackingCode": "T2", "trackingUrl": "https://t/2", "orderItemIds": ["i1"]},
+            {"trackingCode": "", "trackingUrl": "", "orderItemIds": ["i2"]},
+            {"trackingUrl": "https://t/3", "orderItemIds": ["i0", "nobodys", 5, None]},
+            {"trackingCode": "T4", "orderItemIds": None},
+        ]
+        post(receiver, snapshot(fulfillmentStatus="shipped", items=items, shipment={"packages": packages}))
+        found = document(store, server, "REF-1")
+        parcels = {package["trackingCode"] or package["trackingUrl"]: package for package in found["packages"]}
+        assert {key: package["itemReferenceIds"] for key, package in parcels.items()} == {
+            "T1": ["case", "mug"],
+            "T2": ["case"],
+            "https://t/3": ["mug"],
+        }
+
+    def test_a_search_answer_counts_as_the_snapshots_in_it(
+        self, receiver: Receiver, store: Store, server: Server
+    ) -> None:
+        several = [
+            {**SEARCHED["orders"][0], "id": f"order-{n}", "orderReferenceId": f"FOUND-{n % 2}", "connectedOrderIds": []}
+            for n in range(4)
+        ]
+        answer = post(receiver, {"orders": several})
+        assert answer.status_code == 200
+        assert answer.json()["result"] == "accepted"
+        found = document(store, server, "FOUND-1")
+        assert found["connectedOrderIds"] == ["order-1", "order-3"]
+        assert found["status"] == "shipped"
+        assert found["items"] == {}
+        assert found["events"] == 2
+
+    def test_a_search_answer_does_not_speak_for_lines(self, receiver: Receiver, store: Store, server: Server) -> None:
+        event = {
+            "object": "itemStatus",
+            "id": "is_1",
+            "orderId": "order-1",
+            "orderReferenceId": "REF-1",
+            "itemReferenceId": "mug",
+            "status": "printed",
+        }
+        receiver.post(event)
+        found = {**snapshot(fulfillmentStatus="delivered"), "items": None}
+        post(receiver, {"orders": [{name: value for name, value in found.items() if name != "items"}]})
+        result = document(store, server, "REF-1")
+        assert result["items"]["mug"]["status"] == "printed"
+        assert result["orders"]["order-1"]["reportedStatus"] == "delivered"
+        assert result["orders"]["order-1"]["disagrees"] is True
+
+    def test_of_a_search_answer_one_unusable_order_keeps_no_other_out(
+        self, receiver: Receiver, store: Store, server: Server
+    ) -> None:
+        answer = post(receiver, {"orders": [snapshot(id="o-1"), snapshot(id=None), "text", snapshot(id="o-2")]})
+        assert answer.status_code == 202
+        assert answer.json()["result"] == "quarantined"
+        assert document(store, server, "REF-1")["connectedOrderIds"] == ["o-1", "o-2"]
+
+    @pytest.mark.parametrize("response", [{"orders": []}, {"orders": [], "total": 0}])
+    def test_an_empty_search_answer_is_fine(self, receiver: Receiver, server: Server, response: Any) -> None:
+        assert post(receiver, response).status_code == 200
+        assert server.client.keys("gelato:[dlm]*") == []
+
+    @pytest.mark.parametrize("name", ["docs-order-get-response.json", "docs-orders-search-response.json"])
+    def test_the_documentations_examples_are_tests(self, receiver: Receiver, server: Server, name: str) -> None:
+        answer = post(receiver, fixture(name))
+        assert (answer.status_code, answer.json()["result"]) == (200, "test")
+        assert server.client.keys("gelato:[dlm]*") == []
+
+    @pytest.mark.parametrize("number", [7, 2**64 + 5])
+    def test_integers_are_kept_as_strings(self, receiver: Receiver, store: Store, server: Server, number: int) -> None:
+        body = orjson.dumps(snapshot(id="N", orderReferenceId="N")).replace(b'"N"', str(number).encode())
+        assert post(receiver, body).json()["event"] == f"snapshot:{number}:2026-11-01T10:00:00+00:00"
+        assert document(store, server, str(number))["connectedOrderIds"] == [str(number)]
+
+
+class TestTheSameAgain:
+    def test_it_is_folded_with_its_later_receipt_and_is_no_further_event(
+        self, receiver: Receiver, store: Store, server: Server
+    ) -> None:
+        """A webhook of another status, received between: only the later receipt lets the snapshot win again."""
+        without_time = {**snapshot(fulfillmentStatus="on_hold", items=None), "updatedAt": "2026-11-01T10:00:00Z"}
+        assert post(receiver, without_time).json()["result"] == "accepted"
+        event = {"object": "orderStatus", "id": "x", "orderId": "order-1", "orderReferenceId": "REF-1"}
+        receiver.post({**event, "fulfillmentStatus": "printed"})
+        first = document(store, server, "REF-1")
+        assert first["events"] == 2
+        receipt = first["lastEventAt"]
+        again = post(receiver, {**without_time, "shippingAddress": {"firstName": "Other"}})
+        assert (again.status_code, again.json()["result"]) == (200, "accepted")
+        second = document(store, server, "REF-1")
+        assert second["events"] == 2
+        assert second["firstEventAt"] == first["firstEventAt"]
+        assert second["lastEventAt"] >= receipt
+        log = list(records.read(server.client.lrange("gelato:log:{default/REF-1}", 0, -1)))
+        mine = [record for record in log if record.came_as == "posted"]
+        assert max(record.received for record in mine) > max(r.received for r in log if r.came_as == "webhook")
+
+    def test_many_times_are_still_one_event(self, receiver: Receiver, store: Store, server: Server) -> None:
+        for n in range(30):
+            assert post(receiver, snapshot()).json()["result"] == "accepted"
+            if n % 10 == 0:
+                document(store, server, "REF-1")
+        found = document(store, server, "REF-1")
+        assert found["events"] == 1
+        assert found["version"] <= 2
+
+    def test_with_other_content_it_is_another_event(self, receiver: Receiver, store: Store, server: Server) -> None:
+        post(receiver, snapshot())
+        post(receiver, snapshot(fulfillmentStatus="printed"))
+        post(receiver, snapshot(updatedAt="2026-11-02T10:00:00+00:00"))
+        assert document(store, server, "REF-1")["events"] == 3
+
+
+class TestTokens:
+    @pytest.mark.parametrize(
+        ("path", "token", "status"),
+        [
+            ("/snapshots", None, 401),
+            ("/snapshots", "unknown", 401),
+            ("/snapshots", SECRET, 401),
+            ("/snapshots", READ_TOKEN, 403),
+            ("/snapshots", TENANT_TOKEN, 200),
+            ("/snapshots", OPS_TOKEN, 200),
+            ("/snapshots", "acme-posts", 404),
+            ("/snapshots", "acme-reads", 404),
+            ("/tenants/default/snapshots", TENANT_TOKEN, 200),
+            ("/tenants/acme/snapshots", None, 401),
+            ("/tenants/acme/snapshots", "acme-posts", 200),
+            ("/tenants/acme/snapshots", "acme-reads", 403),
+            ("/tenants/acme/snapshots", OPS_TOKEN, 200),
+            ("/tenants/acme/snapshots", TENANT_TOKEN, 404),
+            ("/tenants/acme/snapshots", READ_TOKEN, 404),
+            ("/tenants/nobody/snapshots", TENANT_TOKEN, 404),
+            ("/tenants/nobody/snapshots", OPS_TOKEN, 404),
+            ("/tenants/nobody/snapshots", None, 401),
+        ],
+    )
+    def test_who_may_post(self, receiver: Receiver, server: Server, path: str, token: str | None, status: int) -> None:
+        answer = post(receiver, snapshot(), path, token)
+        assert answer.status_code == status
+        assert bool(server.client.keys("gelato:log:*")) is (status == 200)
+
+    def test_another_tenants_path_answers_as_if_there_were_none(self, receiver: Receiver) -> None:
+        other = post(receiver, snapshot(), "/tenants/acme/snapshots", TENANT_TOKEN)
+        nobody = post(receiver, snapshot(), "/tenants/nobody/snapshots", TENANT_TOKEN)
+        assert other.content == nobody.content
+
+    def test_a_tenants_snapshot_is_that_tenants(self, receiver: Receiver, store: Store, server: Server) -> None:
+        post(receiver, snapshot(), "/tenants/acme/snapshots", "acme-posts")
+        assert document(store, server, "REF-1", "acme")["tenant"] == "acme"
+        assert server.client.get("gelato:order:{default/REF-1}") is None
+
+    def test_the_token_is_checked_before_the_size(self, receiver: Receiver) -> None:
+        assert post(receiver, b"x" * 2_000_000, token=None).status_code == 401
+        answer = post(receiver, b"x" * 2_000_000)
+        assert (answer.status_code, answer.json()) == (413, {"error": "too-large", "limit": 1_048_576})
+
+
+UNUSABLE: list[tuple[Any, str]] = [
+    *[
+        ({**CREATED, field: value}, field)
+        for field in ("id", "orderReferenceId", "fulfillmentStatus")
+        for value in (None, "", True, 1.5, {"firstName": "Hidden-Name"}, ["Hidden-Name"])
+    ],
+    ({**CREATED, "fulfillmentStatus": "x" * 65}, "fulfillmentStatus"),
+    ({**CREATED, "items": "Hidden-Name"}, "items"),
+    ({**CREATED, "items": {"a": "Hidden-Name"}}, "items"),
+    ({**CREATED, "items": ["Hidden-Name"]}, "items"),
+    ({**CREATED, "items": [{**CREATED["items"][0], "itemReferenceId": None}]}, "itemReferenceId"),
+    ({**CREATED, "items": [{**CREATED["items"][0], "fulfillmentStatus": {"x": "Hidden-Name"}}]}, "fulfillmentStatus"),
+    ({"order": CREATED}, "orderReferenceId"),
+    ([CREATED], "body"),
+    ("Paul Smith, 451 Clarkson Ave, Brooklyn", "body"),
+    ({"orders": CREATED}, "orders"),
+    ({"orders": None, "shippingAddress": CREATED["shippingAddress"]}, "orderReferenceId"),
+]
+
+
+class TestNothingPersonalIsKept:
+    @pytest.mark.parametrize(("response", "at_least"), [(CREATED, 40), (GOT, 3), (SEARCHED, 5)])
+    def test_of_a_usable_response(
+        self, receiver: Receiver, store: Store, server: Server, response: Any, at_least: int
+    ) -> None:
+        for _ in range(2):
+            assert post(receiver, response).json()["result"] == "accepted"
+            shift(store, Settings(), seconds=0)
+        assert_nothing_personal(server, receiver, response, at_least=at_least)
+
+    @pytest.mark.parametrize(("response", "field"), UNUSABLE)
+    def test_of_an_unusable_response(
+        self, receiver: Receiver, store: Store, server: Server, response: Any, field: str
+    ) -> None:
+        for _ in range(2):
+            answer = post(receiver, response)
+            content = answer.json()
+            assert answer.status_code == 202
+            assert sorted(content) == ["deadLetter", "detail", "reason", "result"]
+            assert (content["result"], content["reason"]) == ("quarantined", "invalid-event")
+            assert field in content["detail"]
+        kept = server.client.hgetall(f"gelato:dead-letter:{{{content['deadLetter']}}}")
+        assert kept[b"count"] == b"2"
+        shift(store, Settings(), seconds=0)
+        assert_nothing_personal(server, receiver, [response, "Hidden-Name", "Clarkson Ave"], at_least=2)
+
+    @pytest.mark.parametrize("cut", [1, 700, 2_000, -1])
+    def test_of_what_is_not_json(self, receiver: Receiver, server: Server, cut: int) -> None:
+        body = fixture("order-create-response.json")[: cut if cut != -1 else -2]
+        answer = post(receiver, body)
+        assert answer.status_code == 400
+        assert sorted(answer.json()) == ["deadLetter", "detail", "error"]
+        assert server.client.exists(f"gelato:dead-letter:{{{answer.json()['deadLetter']}}}")
+        assert_nothing_personal(server, receiver, CREATED, at_least=40)
+
+    def test_of_what_is_not_utf8(self, receiver: Receiver, server: Server) -> None:
+        body = orjson.dumps(CREATED).decode().encode("latin-1", errors="replace") + b"\xff"
+        assert post(receiver, body).status_code == 400
+        assert_nothing_personal(server, receiver, CREATED, at_least=40)
+
+    @pytest.mark.parametrize("hidden", ["Paul Smith", {"firstName": "Paul"}, ["Paul Smith"], [["Paul"]], 5.25, True])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ("shipment", "minDeliveryDate"),
+            ("shipment", "packages"),
+            ("connectedOrderIds",),
+            ("updatedAt",),
+            ("createdAt",),
+            ("shipment",),
+        ],
+    )
+    def test_under_a_known_name_in_a_wrong_place(
+        self, receiver: Receiver, store: Store, server: Server, path: tuple[str, ...], hidden: Any
+    ) -> None:
+        """A date that is none and a list of names where ids belong are not what the contract lets stay."""
+        response = copy.deepcopy(CREATED)
+        place = response
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1]] = hidden
+        assert post(receiver, response).status_code in (200, 202)
+        shift(store, Settings(), seconds=0)
+        if path != ("connectedOrderIds",):  # an id may be any text
+            assert b"Paul" not in everything(server)
+
+    def test_a_body_posted_here_first_is_still_kept_when_it_comes_as_a_webhook(
+        self, receiver: Receiver, server: Server
+    ) -> None:
+        """The letter of a snapshot has no payload; that of a webhook must have it exactly."""
+        body = b'{"object": "orderStatus", "orderReferenceId": 1.5'
+        post(receiver, body)
+        letter = receiver.post(body).json()["deadLetter"]
+        assert server.client.hget(f"gelato:dead-letter:{{{letter}}}", "payload") == body
