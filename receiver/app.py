@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from receiver import health, orders, snapshots
 from receiver.http import Json
@@ -18,15 +20,41 @@ from receiver.service import Service
 from receiver.webhooks import RETRY_AFTER, Webhooks
 from shared import log
 from shared.errors import StoreUnavailable
-from shared.settings import Settings
+from shared.settings import DEFAULT_TENANT, Settings
 
 logger = log.get("receiver")
 
+_WEBHOOKS = b"/webhooks/gelato"
 
-def create_app(settings: Settings | None = None) -> Starlette:
+
+class Receiver:
+    """The receiver's application. Webhooks go straight to their route, past Starlette's middleware.
+
+    Starlette's router would send them to the same place; on the hot path its middleware costs an eighth of the throughput.
+    """
+
+    def __init__(self, app: Starlette, webhooks: Webhooks) -> None:
+        self.app = app
+        self.state = app.state
+        self._webhooks = webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the lifespan."""
+        if scope["type"] == "http":
+            path: bytes = scope.get("raw_path") or scope["path"].encode()
+            if path.startswith(_WEBHOOKS):
+                tenant = path.partition(b"?")[0][len(_WEBHOOKS) :]
+                if not tenant or (tenant[:1] == b"/" and tenant[1:] and b"/" not in tenant[1:]):
+                    name = unquote(tenant[1:].decode("ascii", "replace")) if tenant else DEFAULT_TENANT
+                    await self._webhooks(scope, receive, send, name)
+                    return
+        await self.app(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> Receiver:
     """The application. Without settings they are read from the environment. Raises `ConfigurationError`."""
     settings = settings or Settings.from_environment()
-    log.configure(settings.log_level, settings.log_format)
+    log.configure(settings.log_level, settings.log_format, gathered=True)
     service = Service.start(settings)
 
     @contextlib.asynccontextmanager
@@ -41,8 +69,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
     webhooks = Webhooks(service)
     app = Starlette(
         routes=[
-            Route("/webhooks/gelato", webhooks),
-            Route("/webhooks/gelato/{tenant}", webhooks),
             Route("/snapshots", snapshots.post, methods=["POST"]),
             Route("/tenants/{tenant}/snapshots", snapshots.post, methods=["POST"]),
             Route("/orders", orders.listed),
@@ -65,7 +91,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.service = service
-    return app
+    return Receiver(app, webhooks)
 
 
 async def _http_error(request: Request, error: Exception) -> Json:

@@ -292,9 +292,7 @@ def test_many_workers_fold_the_same_orders_at_once_without_losing_an_event(serve
     assert not any(rebuild(store, "default", reference, Policy()) for reference in references)
 
 
-def test_no_event_is_lost_when_one_worker_packs_while_another_folds(
-    store: Store, server: Server, mortal: Any
-) -> None:
+def test_no_event_is_lost_when_one_worker_packs_while_another_folds(store: Store, server: Server, mortal: Any) -> None:
     # The packer has given up its lease; the other has loaded the log as it was before the packing.
     packer, other = mortal(), mortal()
     accept(store, *(webhook("A", n, "delivered", "mug") for n in range(10)))  # ended: worth packing

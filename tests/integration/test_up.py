@@ -366,7 +366,7 @@ def test_a_new_up_never_runs_beside_the_server_of_one_that_was_killed(home: Path
 
 
 def test_a_data_directory_with_blanks_and_quotes_works_as_pasted(home: Path, start: Callable[..., Up]) -> None:
-    up = start(home, bare_environment(GELATO_DATA_DIR="mother's \"data\" $HOME")).ready()
+    up = start(home, bare_environment(GELATO_DATA_DIR='mother\'s "data" $HOME')).ready()
     for _ in range(2):
         post, _ = curl_lines(up)
         assert orjson.loads(pasted(up, post).stdout)["result"] in ("accepted", "duplicate")
@@ -410,7 +410,9 @@ def test_a_socket_is_never_put_into_a_directory_that_others_may_enter(home: Path
 
 
 def test_the_line_to_paste_works_while_a_secret_is_rotated(home: Path, start: Callable[..., Up]) -> None:
-    up = start(home, bare_environment(GELATO_WEBHOOK_SECRET="the-new-one,the-old-one", GELATO_OPS_TOKEN="a-token")).ready()
+    up = start(
+        home, bare_environment(GELATO_WEBHOOK_SECRET="the-new-one,the-old-one", GELATO_OPS_TOKEN="a-token")
+    ).ready()
     (post, *_) = curl_lines(up)
     assert orjson.loads(pasted(up, post).stdout).get("result") == "accepted"
     assert "the-old-one" not in up.said()
