@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from receiver.http import Json
 from receiver.routes import service_of
+from receiver.service import SKEW_SECONDS
 from receiver.spool import SpoolUnavailable
 from shared import log
 from shared.errors import StoreUnavailable
@@ -53,5 +54,9 @@ def _promised(request: Request) -> dict[str, object]:
     promises = service_of(request).promises
     if promises is None:
         return {}
+    service = service_of(request)
     weak = [f"{finding.what}; remedy: {finding.remedy}" for finding in promises.findings() if finding.level]
-    return {"server": promises._asdict(), "warnings": weak}
+    if abs(service.skew_seconds) > SKEW_SECONDS:
+        weak.append(f"its clock differs by {service.skew_seconds:.1f} s; remedy: run a time service on both machines")
+    told = {name: value for name, value in promises._asdict().items() if name != "now_us"}
+    return {"server": told, "clockSkewSeconds": round(service.skew_seconds, 3), "warnings": weak}

@@ -15,7 +15,7 @@ class TooLarge(Exception):
 
 
 class CutOff(Exception):
-    """The client went away in the middle of its body."""
+    """The client went away in the middle of its body, or was let go because it took too long over it."""
 
 
 class Json(Response):
@@ -28,7 +28,10 @@ class Json(Response):
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """Read a request's body. Raises `TooLarge` as soon as it is over `limit` bytes, `CutOff` if the client goes away."""
+    """Read a request's body.
+
+    Raises `TooLarge` as soon as it is over `limit` bytes, `CutOff` if the client goes away.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > limit):
             raise TooLarge
@@ -37,20 +40,26 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         raise CutOff
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
-        parts = [body]
-        size = len(body)
-        while message.get("more_body", False):
-            if size > limit:
-                raise TooLarge
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise CutOff
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        body = b"".join(parts)
+        body = await _rest_of_body(body, receive, limit)
     if len(body) > limit:
         raise TooLarge
     return body
+
+
+async def _rest_of_body(body: bytes, receive: Receive, limit: int) -> bytes:
+    parts = [body]
+    size = len(body)
+    more = True
+    while more:
+        if size > limit:
+            raise TooLarge
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CutOff
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 async def answer(send: Send, status: int, body: bytes, headers: list[Raw] | None = None) -> None:

@@ -5,6 +5,7 @@ import socket
 import uvicorn
 
 from receiver.app import create_app
+from receiver.protocol import PatientProtocol
 from shared import tenants
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -20,7 +21,7 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         "host": settings.host,
         "port": settings.port,
         "loop": "uvloop",
-        "http": "httptools",
+        "http": PatientProtocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

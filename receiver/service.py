@@ -21,6 +21,8 @@ logger = log.get("receiver")
 _KICK_EVERY_SECONDS = 0.25
 _PATIENCE_WITHOUT_SPOOL = 10
 _WATCH_EVERY_SECONDS = 5.0
+#: Beyond this the clocks' difference is alarmed.
+SKEW_SECONDS = 2.0
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Service:
 
     #: What the server promises, as it last said; None before it was asked.
     promises: Promises | None = None
+    #: How far this machine's clock was ahead of the server's.
+    skew_seconds: float = 0.0
     _drain: Drain | None = None
     _watching: "asyncio.Task[None] | None" = None
 
@@ -98,7 +102,14 @@ class Service:
                 logger.debug("the server does not say what it promises", error=str(error))
             else:
                 self.door.acknowledgement = self._acknowledgement(self.promises)
+                self._compare_clocks(self.promises)
             await asyncio.sleep(_WATCH_EVERY_SECONDS)
+
+    def _compare_clocks(self, promises: Promises) -> None:
+        """Times of receipt are this machine's: an event without a clock of its own is dated by them."""
+        self.skew_seconds = (now_us() - promises.now_us) / 1_000_000
+        if abs(self.skew_seconds) > SKEW_SECONDS:
+            logger.error("the clocks of this machine and of Redis differ", seconds=round(self.skew_seconds, 1))
 
     def _acknowledgement(self, promises: Promises) -> Acknowledgement:
         asked = self.settings.ack_replicas

@@ -39,7 +39,7 @@ async def post(request: Request) -> Json:
         return Json({"error": "too-large", "limit": limit}, 413, {"connection": "close"})
     except CutOff:
         logger.warning("snapshot", result="cut-off", tenant=tenant)
-        return Json({"error": "cut-off"}, 400)
+        return Json({"error": "cut-off"}, 408, {"connection": "close"})
     try:
         result = await _take(service, tenant, body, received)
     except StoreUnavailable as error:

@@ -39,6 +39,8 @@ class Promises(NamedTuple):
     rdb: bool
     maxmemory: int
     maxmemory_policy: str
+    #: The server's time, microseconds.
+    now_us: int
 
     @property
     def waits_for_fsync(self) -> bool:
@@ -92,7 +94,7 @@ class Promises(NamedTuple):
 
 def promises() -> Operation[Promises]:
     """Ask the server. What it does not let us ask is left unknown."""
-    (info,) = yield [Call("INFO", (), ())]
+    info, time = yield [Call("INFO", (), ()), Call("TIME", (), ())]
     facts = info if "redis_version" in info else next(iter(info.values()))  # a cluster answers per node
     try:
         (answer,) = yield [Call("CONFIG GET", (), ("appendfsync",))]
@@ -108,6 +110,7 @@ def promises() -> Operation[Promises]:
         rdb=int(facts.get("rdb_last_save_time", 0)) > 0 and facts.get("rdb_last_bgsave_status") == "ok",
         maxmemory=int(facts.get("maxmemory", 0)),
         maxmemory_policy=str(facts.get("maxmemory_policy", "unknown")),
+        now_us=_microseconds(time),
     )
 
 
@@ -131,6 +134,11 @@ def _configured(answer: Any) -> str | None:
     for _, value in pairs:
         return value.decode() if isinstance(value, bytes) else str(value)
     return None
+
+
+def _microseconds(time: Any) -> int:
+    seconds, microseconds = next(iter(time.values())) if isinstance(time, dict) else time
+    return int(seconds) * 1_000_000 + int(microseconds)
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -79,7 +79,8 @@ def event(reference: str = "REF-1", **more: Any) -> dict[str, Any]:
 
 
 def fold(store: Store, settings: Settings | None = None) -> None:
-    shift(store, settings or Settings(), seconds=0)
+    while shift(store, settings or Settings(), seconds=0)["waiting"]:
+        pass
 
 
 def raw_get(receiver: Receiver, target: str, token: str = OPS_TOKEN) -> httpx.Response:
@@ -178,7 +179,7 @@ def identifiers(receiver: Receiver, **query: Any) -> list[str]:
     cursor: str | None = None
     for _ in range(1_000):
         more = {} if cursor is None else {"cursor": cursor}
-        page = receiver.get("/orders", params={**query, **more})
+        page = receiver.get("/orders", params={**query, **more}, timeout=2.0)
         assert page.status_code == 200
         found += [summary["orderReferenceId"] for summary in page.json()["orders"]]
         assert len(page.json()["orders"]) <= int(query.get("limit", 50))
@@ -199,8 +200,8 @@ class TestTheList:
             fold(store)
         assert identifiers(receiver) == ["A", "C", "B"]
 
-    @pytest.mark.parametrize("limit", [1, 7, 50, 99, 100, 101, 500])
-    @pytest.mark.parametrize("how", ["as folded", "all in one millisecond", "three milliseconds"])
+    @pytest.mark.parametrize("limit", [1, 7, 99, 100, 500])
+    @pytest.mark.parametrize("how", ["as folded", "in one millisecond", "in three milliseconds"])
     def test_pages_hold_every_order_once(
         self, receiver: Receiver, store: Store, server: Server, how: str, limit: int
     ) -> None:
@@ -216,7 +217,7 @@ class TestTheList:
         fold(store)
         index = "gelato:index:{default}"
         if how != "as folded":
-            step = 1 if how == "all in one millisecond" else 3
+            step = 1 if how == "in one millisecond" else 3
             for n, name in enumerate(sorted(server.client.zrange(index, 0, -1))):
                 server.client.zadd(index, {name: 1_800_000_000_000 + n % step})
         found = identifiers(receiver, limit=limit)

@@ -1,0 +1,71 @@
+"""Uvicorn's HTTP protocol, with deadlines: a client that dawdles is let go.
+
+Uvicorn waits for ever for a request's headers, and for a connection's first byte. A few thousand of such connections would
+be all that it has.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: From the opening of a connection, or a request's first byte, to the end of its headers.
+HEADERS_SECONDS: Final = 10.0
+#: From the end of the headers to the end of the body: a megabyte at 35 kB a second.
+BODY_SECONDS: Final = 30.0
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Closes a connection whose headers, or body, do not come in time.
+
+    A request that comes in one piece, as nearly all do, never starts a clock.
+    """
+
+    _clock: asyncio.TimerHandle | None = None
+    _in_headers = False
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has come."""
+        super().connection_made(transport)
+        self._start_clock(HEADERS_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come: where do they leave us?"""
+        super().data_received(data)
+        cycle = self.cycle
+        if self._in_headers:
+            self._start_clock(HEADERS_SECONDS)
+        elif cycle is not None and cycle.more_body and not cycle.response_complete:
+            self._start_clock(BODY_SECONDS)
+        else:
+            self._stop_clock()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_headers = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are here; its body has a clock of its own."""
+        self._in_headers = False
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def _start_clock(self, seconds: float) -> None:
+        if self._clock is None:
+            self._clock = self.loop.call_later(seconds, self._too_late)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _too_late(self) -> None:
+        self._clock = None
+        if not self.transport.is_closing():
+            self.transport.close()
