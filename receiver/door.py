@@ -44,6 +44,7 @@ class Door:
     store: AsyncStore
     spool: Spool | None
     patience_seconds: float
+    max_letters: int
     stored: Callable[[], None]
     outage: Callable[[bool], None]
 
@@ -70,7 +71,8 @@ class Door:
         try:
             if self.breaker.is_open:
                 raise StoreUnavailable("Redis is away")
-            await self._asked(dead_letters.bury(letter))
+            if not await self._asked(dead_letters.bury(letter, most=self.max_letters)):
+                logger.error("too many dead letters, this one is not kept", dead_letter=letter.id, reason=letter.reason)
         except StoreUnavailable as error:
             await self._spool(Entry(letter.received, LETTER, letter.tenant, msgspec.msgpack.encode(letter)), error)
             return True

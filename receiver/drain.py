@@ -107,7 +107,7 @@ class Drain:
         await self._spool.done(done)
 
     async def _bury(self, letter: DeadLetter) -> None:
-        await self._door.store.run(dead_letters.bury(letter))
+        await self._door.store.run(dead_letters.bury(letter, most=self._door.max_letters))
 
 
 def _incoming(entry: Entry) -> Incoming:

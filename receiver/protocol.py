@@ -30,7 +30,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._start_clock(HEADERS_SECONDS)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come: where do they leave us?"""
+        """Bytes have come: see where they leave us."""
         super().data_received(data)
         cycle = self.cycle
         if self._in_headers:

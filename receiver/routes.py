@@ -4,6 +4,7 @@ Paths are routed as they were sent, percent-encoding and all (`UndecodedPath`): 
 stays a part of the reference. References and tenants are decoded here.
 """
 
+import math
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -105,6 +106,9 @@ def tenant_of(request: Request, *, least: Role = Role.READ, unknown: str = "not-
     request.scope["said"]["tenant"] = tenant
     if _RANK[holder.role] < _RANK[least]:
         raise Refused(403, {"error": "forbidden"})
+    wait = service_of(request).quota.take(tenant)
+    if wait:
+        raise Refused(429, {"error": "too-many-requests"}, {"retry-after": str(math.ceil(wait))})
     return tenant
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from receiver.access import Access
 from receiver.door import Door
 from receiver.drain import Drain
+from receiver.quota import Quota
 from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -33,6 +34,7 @@ class Service:
     access: Access
     store: AsyncStore
     door: Door = field(init=False)
+    quota: Quota = field(init=False)
     test_notifications: int = 0
     id_collisions: int = 0
     _kicking: "asyncio.Task[None] | None" = None
@@ -46,13 +48,14 @@ class Service:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self.quota = Quota(settings.requests_per_second)
         spool = None
         if settings.spool_persistent:
             spool = Spool(
                 settings.data_dir / "spool", max_events=settings.spool_max_events, max_bytes=settings.spool_max_bytes
             )
         patience = settings.patience_seconds * (1 if spool else _PATIENCE_WITHOUT_SPOOL)
-        self.door = Door(self.store, spool, patience, self.kick, lambda _: None)
+        self.door = Door(self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None)
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":

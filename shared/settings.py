@@ -193,6 +193,18 @@ class Settings:
         "GELATO_OPEN_RETENTION_DAYS", 730, _positive, "Any other order goes this many days after its last event."
     )
     max_body_bytes: int = _setting("GELATO_MAX_BODY_BYTES", 1_048_576, _positive, "A longer body is refused with 413.")
+    requests_per_second: float = _setting(
+        "GELATO_REQUESTS_PER_SECOND",
+        200.0,
+        _seconds,
+        "Reads and submits of one tenant per second and receiver process, twice that at once; beyond it 429.",
+    )
+    max_dead_letters: int = _setting(
+        "GELATO_MAX_DEAD_LETTERS",
+        1_000_000,
+        _positive,
+        "Beyond this, new dead letters are counted and logged, not kept.",
+    )
     fold_tries: int = _setting(
         "GELATO_FOLD_TRIES", 5, _positive, "So often an event is tried before it becomes a dead letter."
     )

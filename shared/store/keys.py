@@ -22,6 +22,8 @@ SHIFTS: Final = PREFIX + "shifts"
 PROBE: Final = PREFIX + "probe"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
+#: How many dead letters were not kept because there were too many, by reason.
+DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
 
 def order_name(tenant: str, reference: str) -> str:
