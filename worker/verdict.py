@@ -2,9 +2,13 @@
 
 from enum import Enum
 
+from rq.exceptions import StopRequested
 from rq.timeouts import BaseTimeoutException
 
 from shared.errors import OrderLimit, StoreUnavailable
+
+
+_INNOCENT = (BaseTimeoutException, StopRequested, StoreUnavailable, MemoryError)
 
 
 class Verdict(Enum):
@@ -21,9 +25,9 @@ class Verdict(Enum):
 def on(error: BaseException) -> Verdict:
     """The verdict on an error.
 
-    RQ's timeout is raised by a signal, in the middle of whatever is being done: it says nothing about the event that
+    RQ's timeout and its stop are raised by signals, in the middle of whatever is being done: they say nothing about the event that
     happened to be folded then. Nor does a lack of memory, or a server that went away.
     """
-    if isinstance(error, (BaseTimeoutException, StoreUnavailable, MemoryError)) or not isinstance(error, Exception):
+    if isinstance(error, _INNOCENT) or not isinstance(error, Exception):
         return Verdict.GIVE_UP
     return Verdict.PARK if isinstance(error, OrderLimit) else Verdict.RETRY

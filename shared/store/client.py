@@ -1,13 +1,16 @@
 """Connections to Redis and Valkey, and the two executors that drive the store's operations.
 
 URLs: `redis://`, `rediss://`, `unix://`; `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE[/DB]`;
-`redis+cluster://HOST:PORT,HOST:PORT` (and `rediss+...` with TLS). Credentials stand before the first host.
+`redis+cluster://HOST:PORT,HOST:PORT` (and `rediss+...` with TLS). Credentials stand before the first host, percent-encoded.
+Options after a `?`: see `_OPTIONS`.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -15,9 +18,17 @@ import redis.asyncio.cluster
 import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
+from redis.asyncio.cluster import PipelineCommand
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    TryAgainError,
+)
 from redis.retry import Retry
 
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -26,7 +37,24 @@ from shared.store.scripts import Script
 
 T = TypeVar("T")
 _WAITS: Final = ("WAIT", "WAITAOF")
-_REMEDY: Final = "see REDIS_URL: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+_REMEDY: Final = (
+    "REDIS_URL and RQ_REDIS_URL are redis://, rediss:// or unix://, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or "
+    "redis+cluster://HOST:PORT,HOST:PORT; in a user name or password each of / ? # @ : % is percent-encoded"
+)
+#: redis-py's cluster clients raise these beside its own root class.
+_FAILURES: Final = (RedisError, RedisClusterException)
+#: Answers of a cluster's node after which a call is sent again, alone: redis-py then finds the right node.
+_ASTRAY: Final = (
+    NoScriptError,
+    AskError,
+    TryAgainError,
+    ClusterDownError,
+    redis.ConnectionError,
+    redis.TimeoutError,
+)
+#: Calls that may be on their way at the same time. redis-py's own limit, 100, is what a burst of readers has: the next
+#: event would be told that Redis is away.
+_MAX_CONNECTIONS: Final = 1_000
 
 
 class Store:
@@ -48,22 +76,29 @@ class Store:
             while True:
                 try:
                     results = self._step(step)
-                except RedisError as error:
+                except _FAILURES as error:
                     step = operation.throw(error)  # some refusals mean something to an operation
                 else:
                     step = operation.send(results)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        except RedisError as error:
+        except _FAILURES as error:
             raise StoreUnavailable(_said(error)) from error
+        except BaseException:
+            # Something from outside, RQ's timeout say, may have come between a call and the reading of its answer: the
+            # connection is back in the pool, and the next call on it would be given that answer.
+            _disconnect_idle(self.client, cluster=self.cluster)
+            raise
 
     def close(self) -> None:
         """Close all connections."""
         self.client.close()
+        for sentinel in _sentinels(self.client):
+            sentinel.close()
 
     def _step(self, step: Step) -> list[Any]:
         if self.cluster:
-            return [self._in_cluster(call) for call in step]
+            return [result for lot in _lots(step) for result in self._in_cluster(lot)]
         calls = [_whole(call) if isinstance(call, Batch) else call for call in step]
         if len(calls) == 1:
             return [self._single(calls[0])]
@@ -86,10 +121,37 @@ class Store:
         except NoScriptError:
             return self.client.execute_command(*_words(call, in_full=True))
 
-    def _in_cluster(self, call: Call | Batch) -> Any:
-        if isinstance(call, Call):
-            return self._single(call)
-        return _reassembled(call, [(members, self._single(part)) for members, part in _by_slot(call)])
+    def _in_cluster(self, lot: Sequence[Call | Batch]) -> list[Any]:
+        if isinstance(lot[0], Call):
+            return self._apart([call for call in lot if isinstance(call, Call)])
+        results = []
+        for batch in lot:
+            if isinstance(batch, Batch):
+                parts = _by_slot(batch)
+                results.append(_reassembled(parts, self._apart([part for _, part in parts])))
+        return results
+
+    def _apart(self, calls: Sequence[Call]) -> list[Any]:
+        """Independent calls, in one pipeline per node."""
+        results: list[Any] = [None] * len(calls)
+        again: Sequence[int] = range(len(calls))
+        if len(calls) > 1:
+            for node, members in _by_node(self.client, calls):
+                for n, result in zip(members, self._at_node(node, [calls[n] for n in members]), strict=True):
+                    results[n] = result
+            again = [n for n, result in enumerate(results) if isinstance(result, _ASTRAY)]
+        for n in again:
+            results[n] = self._single(calls[n])
+        return _without_errors(results)
+
+    def _at_node(self, node: Any, calls: Sequence[Call]) -> list[Any]:
+        try:
+            with self.client.get_redis_connection(node).pipeline(transaction=False) as pipeline:
+                for call in calls:
+                    pipeline.execute_command(*_words(call))
+                return list(pipeline.execute(raise_on_error=False))
+        except RedisError as error:
+            return [error] * len(calls)
 
 
 class AsyncStore:
@@ -111,22 +173,24 @@ class AsyncStore:
             while True:
                 try:
                     results = await self._step(step)
-                except RedisError as error:
+                except _FAILURES as error:
                     step = operation.throw(error)
                 else:
                     step = operation.send(results)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        except RedisError as error:
+        except _FAILURES as error:
             raise StoreUnavailable(_said(error)) from error
 
     async def close(self) -> None:
         """Close all connections."""
         await self.client.aclose()
+        for sentinel in _sentinels(self.client):
+            await sentinel.aclose()
 
     async def _step(self, step: Step) -> list[Any]:
         if self.cluster:
-            return [await self._in_cluster(call) for call in step]
+            return [result for lot in _lots(step) for result in await self._in_cluster(lot)]
         calls = [_whole(call) if isinstance(call, Batch) else call for call in step]
         if len(calls) == 1:
             return [await self._single(calls[0])]
@@ -149,88 +213,245 @@ class AsyncStore:
         except NoScriptError:
             return await self.client.execute_command(*_words(call, in_full=True))
 
-    async def _in_cluster(self, call: Call | Batch) -> Any:
-        if isinstance(call, Call):
-            return await self._single(call)
-        parts = list(_by_slot(call))
-        answers = await asyncio.gather(*(self._single(part) for _, part in parts))
-        return _reassembled(call, [(members, answer) for (members, _), answer in zip(parts, answers, strict=True)])
+    async def _in_cluster(self, lot: Sequence[Call | Batch]) -> list[Any]:
+        if isinstance(lot[0], Call):
+            return await self._apart([call for call in lot if isinstance(call, Call)])
+        results = []
+        for batch in lot:
+            if isinstance(batch, Batch):
+                parts = _by_slot(batch)
+                results.append(_reassembled(parts, await self._apart([part for _, part in parts])))
+        return results
+
+    async def _apart(self, calls: Sequence[Call]) -> list[Any]:
+        """Independent calls, in one pipeline per node, at all nodes at once."""
+        results: list[Any] = [None] * len(calls)
+        again: Sequence[int] = range(len(calls))
+        if len(calls) > 1:
+            await self.client.initialize()
+            lots = _by_node(self.client, calls)
+            answers = await asyncio.gather(*(_at_node(node, [calls[n] for n in members]) for node, members in lots))
+            for (_, members), answered in zip(lots, answers, strict=True):
+                for n, result in zip(members, answered, strict=True):
+                    results[n] = result
+            again = [n for n, result in enumerate(results) if isinstance(result, _ASTRAY)]
+        for n in again:
+            results[n] = await self._single(calls[n])
+        return _without_errors(results)
+
+
+async def _at_node(node: Any, calls: Sequence[Call]) -> list[Any]:
+    commands = [PipelineCommand(n, *_words(call)) for n, call in enumerate(calls)]
+    try:
+        await node.execute_pipeline(commands)
+    except RedisError as error:
+        return [error] * len(calls)
+    return [command.result for command in commands]
 
 
 def connect(url: str, *, timeout_seconds: float) -> Any:
-    """A blocking client for a URL."""
-    options = _options(timeout_seconds)
-    try:
-        if is_cluster(url):
-            nodes = [redis.cluster.ClusterNode(host, port) for host, port in _hosts(url, 6379)]
-            return redis.cluster.RedisCluster(startup_nodes=nodes, **_credentials(url), **options)
-        if _is_sentinel(url):
-            service, database = _service(url)
-            sentinel = redis.sentinel.Sentinel(_hosts(url, 26379), sentinel_kwargs=options, **options)
-            return sentinel.master_for(service, db=database, **_credentials(url))
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
-    except ValueError as error:
-        raise ConfigurationError(f"the Redis URL cannot be used: {error}; {_REMEDY}") from None
-    except RedisError as error:
-        raise StoreUnavailable(_said(error)) from error
+    """A blocking client for a URL; connects on first use. Raises `ConfigurationError`."""
+    place, options = _place(url), _options(timeout_seconds)
+    if place.kind == "cluster":
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in place.hosts]
+        retry = Retry(NoBackoff(), 1)
+        return _Lazy(lambda: redis.cluster.RedisCluster(startup_nodes=nodes, retry=retry, **place.options, **options))
+    options["retry"] = Retry(NoBackoff(), 1)
+    if place.kind == "sentinel":
+        sentinel = redis.sentinel.Sentinel(
+            place.hosts, sentinel_kwargs={**options, **place.sentinel_options}, **options
+        )
+        return sentinel.master_for(place.service, **place.options)
+    return redis.Redis(**place.options, **options)
 
 
 def connect_async(url: str, *, timeout_seconds: float) -> Any:
-    """An asyncio client for a URL."""
-    options = _options(timeout_seconds)
-    try:
-        if is_cluster(url):
-            nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in _hosts(url, 6379)]
-            return redis.asyncio.cluster.RedisCluster(startup_nodes=nodes, **_credentials(url), **options)
-        if _is_sentinel(url):
-            service, database = _service(url)
-            sentinel = redis.asyncio.sentinel.Sentinel(_hosts(url, 26379), sentinel_kwargs=options, **options)
-            return sentinel.master_for(service, db=database, **_credentials(url))
-        return redis.asyncio.Redis.from_url(url, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **options)
-    except ValueError as error:
-        raise ConfigurationError(f"the Redis URL cannot be used: {error}; {_REMEDY}") from None
+    """An asyncio client for a URL; connects on first use. Raises `ConfigurationError`."""
+    place, options = _place(url), _options(timeout_seconds)
+    options["retry"] = redis.asyncio.retry.Retry(NoBackoff(), 1)
+    if place.kind == "cluster":
+        nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in place.hosts]
+        return redis.asyncio.cluster.RedisCluster(startup_nodes=nodes, **place.options, **options)
+    if place.kind == "sentinel":
+        sentinel = redis.asyncio.sentinel.Sentinel(
+            place.hosts, sentinel_kwargs={**options, **place.sentinel_options}, **options
+        )
+        return sentinel.master_for(place.service, **place.options)
+    return redis.asyncio.Redis(**place.options, **options)
 
 
 def is_cluster(url: str) -> bool:
     """Whether a URL names a cluster."""
-    return urlsplit(url).scheme in ("redis+cluster", "rediss+cluster")
+    return _split(url).scheme in ("redis+cluster", "rediss+cluster")
 
 
-def _is_sentinel(url: str) -> bool:
-    return urlsplit(url).scheme in ("redis+sentinel", "rediss+sentinel")
+class _Lazy:
+    """redis-py's blocking cluster client asks the cluster while it is made; this one is made on first use."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
+
+    def close(self) -> None:
+        """Close what was made, if anything was."""
+        if self._made is not None:
+            self._made.close()
 
 
-def _options(timeout_seconds: float) -> dict[str, Any]:
-    # Protocol 2: the answers to scripts are the same in both, and version 3 brings pushed notifications that nobody reads.
-    return {"socket_timeout": timeout_seconds, "socket_connect_timeout": min(timeout_seconds, 2.0), "protocol": 2}
+def _sentinels(client: Any) -> list[Any]:
+    """The connections to the Sentinels that a client asks where the primary is; it does not close them itself."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
 
 
-def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
+def _disconnect_idle(client: Any, *, cluster: bool) -> None:
+    if not cluster:
+        client.connection_pool.disconnect(inuse_connections=False)
+    elif client._made is not None:
+        for node in client.get_nodes():
+            if node.redis_connection is not None:
+                node.redis_connection.connection_pool.disconnect(inuse_connections=False)
+
+
+class _Place(NamedTuple):
+    """What a URL says. `options` are redis-py's, for the data's connections; `sentinel_options` for those to Sentinel."""
+
+    kind: str
+    hosts: list[tuple[str, int]]
+    options: dict[str, Any]
+    service: str = ""
+    sentinel_options: dict[str, Any] = {}
+
+
+def _yes_or_no(text: str) -> bool:
+    return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
+
+
+def _requirement(text: str) -> str:
+    return {"none": "none", "optional": "optional", "required": "required"}[text.lower()]
+
+
+_TLS_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "ssl_ca_certs": str,  # file of the authorities' certificates
+    "ssl_certfile": str,  # our own certificate, and its key
+    "ssl_keyfile": str,
+    "ssl_cert_reqs": _requirement,
+    "ssl_check_hostname": _yes_or_no,
+}
+#: What may follow the `?` of a URL. The rest of redis-py's options would break what this module relies on.
+_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "db": int,
+    "username": str,
+    "password": str,
+    "client_name": str,
+    "sentinel_username": str,
+    "sentinel_password": str,
+    **_TLS_OPTIONS,
+}
+
+
+def _place(url: str) -> _Place:
+    """Read a URL. Raises `ConfigurationError`, which quotes nothing of it: a piece of a password may stand anywhere."""
+    parts = _split(url)
+    secure = parts.scheme.startswith("rediss")
+    scheme, _, kind = parts.scheme.partition("+")
+    if parts.scheme == "unix":
+        kind = "unix"
+    elif scheme not in ("redis", "rediss") or kind not in ("", "sentinel", "cluster"):
+        raise _unusable("its scheme is unknown")
+    options, of_sentinel = _query(parts, secure=secure, sentinel=kind == "sentinel")
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    options |= {name: unquote(text) for name, text in (("username", user), ("password", password)) if text}
+    if kind == "unix":
+        path = unquote(parts.path)
+        if not path:
+            raise _unusable("unix:// needs the path of a socket")
+        return _Place(kind, [], {"unix_socket_path": path, **options})
+    hosts = _hosts(parts, 26379 if kind == "sentinel" else 6379, several=bool(kind))
+    path = parts.path.strip("/")
+    if kind == "cluster":
+        if path or options.pop("db", 0):
+            raise _unusable("a cluster has no databases")
+        return _Place(kind, hosts, options)
+    service = ""
+    if kind == "sentinel":
+        service, _, path = path.partition("/")
+        if not service:
+            raise _unusable("a Sentinel URL ends in /SERVICE")
+    if path:
+        if not path.isdecimal():
+            raise _unusable("its path must be the number of a database")
+        options.setdefault("db", int(path))
+    if kind == "sentinel":
+        return _Place(kind, hosts, options, unquote(service), of_sentinel)
+    ((host, port),) = hosts
+    return _Place(kind, hosts, {"host": host, "port": port, **options})
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url.strip())
+    except ValueError:
+        raise _unusable("its hosts must be HOST:PORT") from None
+
+
+def _query(parts: SplitResult, *, secure: bool, sentinel: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a URL: for the data's connections, and for those to Sentinel."""
+    options: dict[str, Any] = {"ssl": True} if secure else {}
+    if parts.fragment:
+        raise _unusable("it has a #")
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _OPTIONS:
+            raise _unusable(f"the options after its ? are {', '.join(_OPTIONS)}")
+        if name in _TLS_OPTIONS and not secure:
+            raise _unusable(f"{name} needs rediss://")
+        if name.startswith("sentinel_") and not sentinel:
+            raise _unusable(f"{name} needs redis+sentinel://")
+        try:
+            options[name] = _OPTIONS[name](text)
+        except (ValueError, KeyError):
+            raise _unusable(f"its option {name} has a wrong value") from None
+    of_sentinel = {name: value for name, value in options.items() if name.startswith("ssl")}
+    for name in ("username", "password"):
+        if (value := options.pop(f"sentinel_{name}", None)) is not None:
+            of_sentinel[name] = value
+    return options, of_sentinel
+
+
+def _hosts(parts: SplitResult, default_port: int, *, several: bool) -> list[tuple[str, int]]:
     hosts = []
-    for part in urlsplit(url).netloc.rpartition("@")[2].split(","):
-        host, _, port = part.rpartition(":") if ":" in part else (part, "", str(default_port))
-        if not host or not port.isdigit():
-            raise ValueError(f"{part!r} is no HOST:PORT")
-        hosts.append((host, int(port)))
+    for part in parts.netloc.rpartition("@")[2].split(","):
+        host, bracket, rest = part.partition("]")  # [::1]:6379
+        if not bracket:
+            host, _, rest = part.partition(":")
+        port = rest.removeprefix(":") or str(default_port)
+        if not host.strip("[") or not (port.isdecimal() and int(port) < 65536):
+            raise _unusable("its hosts must be HOST:PORT")
+        hosts.append((host.strip("["), int(port)))
+    if len(hosts) > 1 and not several:
+        raise _unusable("several hosts need redis+sentinel:// or redis+cluster://")
     return hosts
 
 
-def _credentials(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    options: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    if user:
-        options["username"] = unquote(user)
-    if password:
-        options["password"] = unquote(password)
-    return options
+def _unusable(why: str) -> ConfigurationError:
+    return ConfigurationError(f"a Redis URL cannot be used: {why}; {_REMEDY}")
 
 
-def _service(url: str) -> tuple[str, int]:
-    service, _, database = urlsplit(url).path.strip("/").partition("/")
-    if not service:
-        raise ValueError("a Sentinel URL ends in /SERVICE")
-    return service, int(database or 0)
+def _options(timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": min(timeout_seconds, 2.0),
+        "max_connections": _MAX_CONNECTIONS,
+        # The answers to scripts are the same in both, and version 3 brings pushed notifications that nobody reads.
+        "protocol": 2,
+    }
 
 
 def _words(call: Call, *, in_full: bool = False) -> Iterable[Any]:
@@ -265,23 +486,49 @@ def _whole(batch: Batch) -> Call:
     return Call(batch.script, (*keys, *batch.tail), tuple(arguments))
 
 
-def _by_slot(batch: Batch) -> Iterable[tuple[Sequence[int], Call]]:
+def _lots(step: Step) -> Iterable[Sequence[Call | Batch]]:
+    """A step cut into lots that need not be carried out one after the other: batches, and neighbours of one command.
+
+    Those of one key stay in their order all the same: they go to one node, in one pipeline.
+    """
+    for _, lot in groupby(step, key=lambda call: None if isinstance(call, Batch) else call.command):
+        yield list(lot)
+
+
+def _by_node(client: Any, calls: Sequence[Call]) -> list[tuple[Any, list[int]]]:
+    """The nodes of a cluster that hold the keys of some calls, each with the positions of its calls."""
+    nodes: dict[str, tuple[Any, list[int]]] = {}
+    for n, call in enumerate(calls):
+        node = client.get_node_from_key(call.keys[0])
+        nodes.setdefault(node.name, (node, []))[1].append(n)
+    return list(nodes.values())
+
+
+def _by_slot(batch: Batch) -> list[tuple[Sequence[int], Call]]:
     """A batch as one call per hash slot, each with the positions of its items."""
     slots: dict[int, list[int]] = {}
     for n, (item_keys, _) in enumerate(batch.items):
         slots.setdefault(key_slot(item_keys[0].encode()), []).append(n)
-    for members in slots.values():
-        yield members, _whole(batch._replace(items=[batch.items[n] for n in members], tail=()))
+    return [
+        (members, _whole(batch._replace(items=[batch.items[n] for n in members], tail=())))
+        for members in slots.values()
+    ]
 
 
-def _reassembled(batch: Batch, parts: Iterable[tuple[Sequence[int], Any]]) -> list[Any]:
-    results: list[Any] = [None] * len(batch.items)
-    for members, answers in parts:
-        for n, answer in zip(members, answers, strict=True):
-            results[n] = answer
-    return results
+def _reassembled(parts: Sequence[tuple[Sequence[int], Call]], answers: Sequence[Sequence[Any]]) -> list[Any]:
+    """The results of a batch's items, in their order."""
+    found = {
+        n: result
+        for (members, _), answer in zip(parts, answers, strict=True)
+        for n, result in zip(members, answer, strict=True)
+    }
+    return [found[n] for n in range(len(found))]
 
 
-def _said(error: RedisError) -> str:
+def _said(error: Exception) -> str:
     """What the server or the network said; a URL with a password in it is never part of it."""
+    if isinstance(error, RedisClusterException) and " command" in str(error).lower():
+        return (
+            f"Redis: {type(error).__name__}: no node takes the command"  # its own words quote the command's arguments
+        )
     return f"Redis: {type(error).__name__}: {error}"

@@ -282,7 +282,7 @@ def test_many_workers_fold_the_same_orders_at_once_without_losing_an_event(serve
     try:
         for n in range(60):
             accept(store, *(webhook(reference, n, "printed" if n % 2 else "passed") for reference in references))
-        eventually(lambda: all(saying(document(store, each))["events"] == 60 for each in references))
+        eventually(lambda: all(saying(document(store, each))["events"] == 60 for each in references), seconds=10)
     finally:
         finished.set()
         for worker in workers:

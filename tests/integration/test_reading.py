@@ -284,7 +284,7 @@ class TestTheList:
             "limit=-1",
             "limit=",
             "limit=1.5",
-            "limit=0000000001999999999",
+            "limit=00000019999",
             "terminal=maybe",
             "complete=",
             "attention=2",
