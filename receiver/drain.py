@@ -134,5 +134,12 @@ def _letter(entry: Entry, error: GelatoRollupError | None, event: Incoming | Non
         reference = event.event.reference if event is not None else None
     body = entry.body
     return DeadLetter(
-        letter_id(entry.tenant, body), entry.tenant, reason, detail, body, entry.received, reference, came_as=came_as
+        letter_id(entry.tenant, body, came_as),
+        entry.tenant,
+        reason,
+        detail,
+        body,
+        entry.received,
+        reference,
+        came_as=came_as,
     )

@@ -53,29 +53,24 @@ async def listed(request: Request) -> Response:
     store = service_of(request).store
     limit = query_number(request, "limit", 50, 500)
     wanted = _Filter(request)
-    before_ms, skip = _read_cursor(request.query_params.get("cursor"))
+    after = _read_cursor(request.query_params.get("cursor"))
     summaries: list[dict[str, Any]] = []
-    looked = 0
-    more: str | None = None
-    while looked < _LOOK_AT_MOST:
-        page = await store.run(orders.newest(tenant, before_ms, _AT_ONCE + len(skip)))
-        fresh = [each for each in page if not (each.changed_ms == before_ms and each.reference in skip)]
-        documents = await store.run(orders.documents(tenant, [each.reference for each in fresh])) if fresh else []
-        gone = [each.reference for each, raw in zip(fresh, documents, strict=True) if raw is None]
+    for _ in range(_LOOK_AT_MOST // _AT_ONCE):
+        page = await store.run(orders.newest(tenant, after, _AT_ONCE))
+        documents = await store.run(orders.documents(tenant, [each.reference for each in page])) if page else []
+        gone = [each.reference for each, raw in zip(page, documents, strict=True) if raw is None]
         await store.run(orders.forget(tenant, gone))
-        for each, raw in zip(fresh, documents, strict=True):
-            looked += 1
-            before_ms, skip = _behind(each, before_ms, skip)
+        for each, raw in zip(page, documents, strict=True):
             if each.changed_ms < wanted.since_ms:
                 return _page(summaries, None)
+            after = each
             if raw is not None and wanted.fits(document := orjson.loads(raw)):
                 summaries.append(_summary(document))
-            if len(summaries) == limit:
-                return _page(summaries, _cursor(before_ms, skip))
+                if len(summaries) == limit:
+                    return _page(summaries, after)
         if len(page) < _AT_ONCE:
             return _page(summaries, None)
-        more = _cursor(before_ms, skip)
-    return _page(summaries, more)
+    return _page(summaries, after)
 
 
 class _Filter:
@@ -108,29 +103,24 @@ def _summary(document: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
-def _page(summaries: list[dict[str, Any]], cursor: str | None) -> Json:
+def _page(summaries: list[dict[str, Any]], after: Listed | None) -> Json:
+    """A page, and the cursor to go on from: the order that was looked at last."""
+    cursor = None
+    if after is not None:
+        cursor = base64.urlsafe_b64encode(orjson.dumps([after.changed_ms, after.reference])).decode().rstrip("=")
     return Json({"orders": summaries, "cursor": cursor})
 
 
-def _behind(each: Listed, before_ms: int | None, skip: list[str]) -> tuple[int, list[str]]:
-    """Where to go on after an order: its time, and those of the same time that were seen."""
-    return each.changed_ms, ([*skip, each.reference] if each.changed_ms == before_ms else [each.reference])
-
-
-def _cursor(before_ms: int | None, skip: list[str]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([before_ms, skip])).decode().rstrip("=")
-
-
-def _read_cursor(text: str | None) -> tuple[int | None, list[str]]:
+def _read_cursor(text: str | None) -> Listed | None:
     if text is None:
-        return None, []
+        return None
     try:
-        before_ms, skip = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if not isinstance(before_ms, int) or not all(isinstance(each, str) for each in skip):
-            raise ValueError
+        changed_ms, reference = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if type(changed_ms) is not int or not isinstance(reference, str):
+            raise TypeError
     except (ValueError, TypeError):
         raise Refused(400, {"error": "invalid-query", "detail": "cursor: not one of ours"}) from None
-    return before_ms, list(skip)
+    return Listed(reference, changed_ms)
 
 
 def _matches(header: str | None, etag: str) -> bool:

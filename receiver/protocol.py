@@ -13,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEADERS_SECONDS: Final = 10.0
 #: From the end of the headers to the end of the body: a megabyte at 35 kB a second.
 BODY_SECONDS: Final = 30.0
+#: Request line and headers together; checked as they come, before anything is known of their sender.
+MAX_HEAD_BYTES: Final = 65_536
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -23,6 +26,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     _clock: asyncio.TimerHandle | None = None
     _in_headers = False
+    _head_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         """A client has come."""
@@ -31,7 +35,12 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: see where they leave us."""
+        self._head_bytes += len(data)
         super().data_received(data)
+        if self._in_headers and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+            return
         cycle = self.cycle
         if self._in_headers:
             self._start_clock(HEADERS_SECONDS)
@@ -43,6 +52,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_headers = True
+        self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:

@@ -141,6 +141,6 @@ def query_number(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= most:
         raise Refused(400, {"error": "invalid-query", "detail": f"{name}: must be a number from 1 to {most}"})
     return int(text)

@@ -62,7 +62,7 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
         kept = await _bury(service, tenant, error.reason, error.detail, body, None, received)
         return _quarantined(error.reason, error.detail, kept)
     answers = await asyncio.gather(*(_take_one(service, tenant, part, received) for part in parts))
-    if "orders" not in value or "orderReferenceId" in value:
+    if not snapshots.is_search(value):
         return answers[0]
     return _summary(answers)
 
@@ -109,6 +109,8 @@ async def _bury(
     received: int,
     reference: str | None = None,
 ) -> dict[str, Any]:
-    letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, payload, received, reference, came_as=POSTED)
+    letter = DeadLetter(
+        letter_id(tenant, body, POSTED), tenant, reason, detail, payload, received, reference, came_as=POSTED
+    )
     spooled = await service.door.letter(letter)
     return {"deadLetter": letter.id, "spooled": True} if spooled else {"deadLetter": letter.id}

@@ -7,7 +7,7 @@ floats, though, and merchants do send long numeric references, so bodies with un
 
 import json
 import re
-from decimal import Context, Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,14 @@ from shared.errors import InvalidJson
 
 #: orjson writes at most 254 levels; nothing real is deeper, and a bound here bounds every walk over the value.
 MAX_DEPTH: Final = 254
+
+#: Numbers of more digits are no ids (a reference has at most 255 characters), and need not become integers.
+_LONGEST_INTEGER: Final = 255
+#: Below this every number is spelled as orjson spells it; from here on all go the exact way (19 digits).
+_SHORT_INTEGER: Final = 10**18
+
+#: An integer that ends in more zeros is written with an exponent.
+_MOST_ZEROS: Final = 20
 
 # In orjson's sorted output a number follows `":`, `[` or `,`. Three searches with a literal prefix take a microsecond
 # together on a usual body; one pattern with a character class takes five.
@@ -61,8 +69,19 @@ def _without_content(error: orjson.JSONDecodeError) -> str:
 
 def _parse_exactly(body: bytes) -> tuple[Any, bytes]:
     # int() refuses more than 4,300 digits, and orjson has refused anything above 1.8e308 before: no digit bomb here.
-    value = json.loads(body, parse_float=Decimal)
+    value = json.loads(body, parse_float=_exactly)
     return value, _written(value)
+
+
+def _exactly(text: str) -> int | Decimal:
+    """A number with a fraction or an exponent: an integer if it is one (JSON knows no difference), else exact."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return 0  # its exponent has more than 18 digits, and orjson took it: nothing but zero is so small
+    if number.adjusted() <= _LONGEST_INTEGER and number == number.to_integral_value():
+        return int(number)
+    return number
 
 
 def _written(value: Any) -> bytes:
@@ -87,16 +106,20 @@ def _write(value: Any, parts: list[str]) -> None:
             parts.append("," if n else "")
             _write(element, parts)
         parts.append("]")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        parts.append(str(value))
-    elif isinstance(value, Decimal):
+    elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         parts.append(_number(value))
     else:
         parts.append(orjson.dumps(value).decode())
 
 
-def _number(value: Decimal) -> str:
-    if value == value.to_integral_value():
-        return str(int(value))
-    exact = Context(prec=len(value.as_tuple().digits) + 1)
-    return str(value.normalize(exact))
+def _number(value: int | Decimal) -> str:
+    """One spelling per number, never much longer than the shortest: `1e308` does not become 309 digits."""
+    if isinstance(value, int) and abs(value) < _SHORT_INTEGER:
+        return str(value)
+    sign, digits, exponent = (Decimal(value) if isinstance(value, int) else value).as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    shorter = text.rstrip("0")
+    power = int(exponent) + len(text) - len(shorter)
+    if 0 < power <= _MOST_ZEROS:  # as an integer of any reader's
+        shorter, power = shorter + "0" * power, 0
+    return f"{'-' if sign else ''}{shorter}{f'e{power}' if power else ''}" if shorter else "0"

@@ -182,7 +182,7 @@ def _kind(content: dict[str, Any]) -> str | None:
         if name is None:
             continue
         if not isinstance(name, str):
-            raise UnusableEvent("invalid-event", f"{field}: must be a string")
+            raise UnusableEvent("invalid-event", f"{field}: must be a string", _reference_if_any(content))
         kind = KIND_OF_NAME.get(name)
         if kind is None and name not in NOT_ABOUT_AN_ORDER:
             raise UnusableEvent("unknown-event", f"{field}: unknown name {name[:64]!r}", _reference_if_any(content))

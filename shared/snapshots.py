@@ -9,12 +9,14 @@ Source: GELATO.md (*The order API*), CONTRACT.md sections 2 and 4.
 from typing import Any, NamedTuple
 
 from shared import canonical
+from shared.clock import parse_time
 from shared.errors import UnusableEvent
 from shared.events import (
     EXAMPLE_ORDER_IDS,
     SNAPSHOT,
     ExampleEvent,
     Usable,
+    calendar_date,
     check_items,
     content_digest,
     is_placeholder,
@@ -23,9 +25,11 @@ from shared.events import (
     required_text,
 )
 
-_TOP = ("id", "orderReferenceId", "fulfillmentStatus", "storeId", "createdAt", "updatedAt")
+_TOP = ("id", "orderReferenceId", "fulfillmentStatus", "storeId")
+_TIMES = ("createdAt", "updatedAt")
 _ITEM = ("id", "itemReferenceId", "fulfillmentStatus")
-_SHIPMENT = ("minDeliveryDate", "maxDeliveryDate", "shipmentMethodName", "shipmentMethodUid")
+_SHIPMENT = ("shipmentMethodName", "shipmentMethodUid")
+_DATES = ("minDeliveryDate", "maxDeliveryDate")
 _PACKAGE = ("trackingCode", "trackingUrl")
 
 
@@ -43,17 +47,24 @@ def split(value: Any) -> list[Sanitised]:
     """
     if not isinstance(value, dict):
         raise UnusableEvent("invalid-event", "body: must be a JSON object")
-    orders = value.get("orders")
-    if orders is None or "orderReferenceId" in value:
+    if not is_search(value):
         return [sanitise(value)]
+    orders = value["orders"]
     if not isinstance(orders, list):
         raise UnusableEvent("invalid-event", "orders: must be a list")
     return [sanitise(order if isinstance(order, dict) else {}) for order in orders]
 
 
+def is_search(value: dict[str, Any]) -> bool:
+    """Whether a response is that of a search."""
+    return value.get("orders") is not None and "orderReferenceId" not in value
+
+
 def sanitise(response: dict[str, Any]) -> Sanitised:
     """Copy what this project keeps of a response: scalars of known names, and nothing else."""
     kept = _scalars(response, _TOP)
+    # Any text could stand where a time should; only a time is kept.
+    kept |= {name: response[name] for name in _TIMES if parse_time(response.get(name)) is not None}
     items = response.get("items")
     if items is not None:
         kept["items"] = [_scalars(item, _ITEM) for item in items] if isinstance(items, list) else False
@@ -62,7 +73,8 @@ def sanitise(response: dict[str, Any]) -> Sanitised:
         kept["connectedOrderIds"] = [order_id for order_id in connected if _is_scalar(order_id)]
     shipment = response.get("shipment")
     if isinstance(shipment, dict):
-        kept["shipment"] = _scalars(shipment, _SHIPMENT)
+        dates = {name: calendar_date(shipment.get(name)) for name in _DATES}
+        kept["shipment"] = _scalars(shipment, _SHIPMENT) | {name: date for name, date in dates.items() if date}
         packages = shipment.get("packages")
         if isinstance(packages, list):
             kept["shipment"]["packages"] = [_package(package) for package in packages if isinstance(package, dict)]

@@ -206,7 +206,7 @@ def _set_aside(result: Advance, failed: Failed, tenant: str, reference: str, now
     error = failed.error
     result.letters.append(
         DeadLetter(
-            id=letter_id(tenant, failed.record.text),
+            id=letter_id(tenant, failed.record.text, failed.record.came_as),
             tenant=tenant,
             reason="order-limit" if limited else "fold-error",
             detail=str(error) if limited else f"{type(error).__name__}: {error}"[:500],

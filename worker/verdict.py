@@ -7,7 +7,6 @@ from rq.timeouts import BaseTimeoutException
 
 from shared.errors import OrderLimit, StoreUnavailable
 
-
 _INNOCENT = (BaseTimeoutException, StopRequested, StoreUnavailable, MemoryError)
 
 
@@ -25,8 +24,8 @@ class Verdict(Enum):
 def on(error: BaseException) -> Verdict:
     """The verdict on an error.
 
-    RQ's timeout and its stop are raised by signals, in the middle of whatever is being done: they say nothing about the event that
-    happened to be folded then. Nor does a lack of memory, or a server that went away.
+    RQ's timeout and its stop are raised by signals, in the middle of whatever is being done: they say nothing about the
+    event that happened to be folded then. Nor does a lack of memory, or a server that went away.
     """
     if isinstance(error, _INNOCENT) or not isinstance(error, Exception):
         return Verdict.GIVE_UP

@@ -246,15 +246,9 @@ def _all_references(store: Store, tenant: str) -> Iterator[str]:
 
 
 def _newest(store: Store, tenant: str) -> Iterator[dict]:  # type: ignore[type-arg]
-    before: int | None = None
-    seen: set[str] = set()
-    while True:
-        page = store.run(stored_orders.newest(tenant, before, 500))
-        fresh = [each.reference for each in page if each.reference not in seen]
-        seen.update(fresh)
-        for raw in store.run(stored_orders.documents(tenant, fresh)) if fresh else ():
+    after = None
+    while page := store.run(stored_orders.newest(tenant, after, 500)):
+        after = page[-1]
+        for raw in store.run(stored_orders.documents(tenant, [each.reference for each in page])):
             if raw is not None:
                 yield orjson.loads(raw)
-        if len(page) < 500 or not fresh:
-            return
-        before = page[-1].changed_ms

@@ -89,7 +89,7 @@ def changed_since(tenant: str, since_ms: int, offset: int, count: int) -> Operat
     (answer,) = yield [
         Call("ZRANGEBYSCORE", (keys.index(tenant),), (since_ms, "+inf", "LIMIT", offset, count)),
     ]
-    return [keys.split_order_name(f"/{name.decode()}")[1] for name in answer]
+    return [keys.unescaped(name.decode()) for name in answer]
 
 
 def _entries(answer: Any) -> list[Entry]:

@@ -307,8 +307,8 @@ class _Lazy:
 
 def _sentinels(client: Any) -> list[Any]:
     """The connections to the Sentinels that a client asks where the primary is; it does not close them itself."""
-    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
-    return list(manager.sentinels) if manager is not None else []
+    pool = vars(client).get("connection_pool")
+    return list(pool.sentinel_manager.sentinels) if hasattr(pool, "sentinel_manager") else []
 
 
 def _disconnect_idle(client: Any, *, cluster: bool) -> None:

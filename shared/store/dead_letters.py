@@ -3,6 +3,7 @@
 import hashlib
 from typing import Final, NamedTuple
 
+from shared.facts import WEBHOOK
 from shared.store import keys
 from shared.store.calls import Call, Operation
 from shared.store.scripts import BURY
@@ -20,12 +21,16 @@ class DeadLetter(NamedTuple):
     reference: str | None = None
     attempts: int = 0
     traceback: str | None = None
-    came_as: str = "webhook"
+    came_as: str = WEBHOOK
 
 
-def letter_id(tenant: str, body: bytes) -> str:
-    """The id of a dead letter: 32 hexadecimal digits, a hash of tenant and body."""
-    return hashlib.blake2b(tenant.encode() + b"\0" + body, digest_size=16).hexdigest()
+def letter_id(tenant: str, body: bytes, came_as: str = WEBHOOK) -> str:
+    """The id of a dead letter: 32 hexadecimal digits, a hash of tenant and body.
+
+    The same body as a webhook and as a snapshot are two letters: of the one all is kept, of the other nothing personal.
+    """
+    door = b"" if came_as == WEBHOOK else came_as.encode() + b"\0"
+    return hashlib.blake2b(tenant.encode() + b"\0" + door + body, digest_size=16).hexdigest()
 
 
 #: Beyond so many, new letters are counted and reported, not kept.

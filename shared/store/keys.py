@@ -28,13 +28,23 @@ DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
 def order_name(tenant: str, reference: str) -> str:
     """`tenant/reference`, the reference percent-encoded but for `A-Z a-z 0-9 - _ . ~`: names an order in the due set."""
-    return f"{tenant}/{quote(reference, safe='')}"
+    return f"{tenant}/{escaped(reference)}"
 
 
 def split_order_name(name: str) -> tuple[str, str]:
     """The inverse of `order_name`: `(tenant, reference)`."""
-    tenant, _, escaped = name.partition("/")
-    return tenant, unquote(escaped)
+    tenant, _, reference = name.partition("/")
+    return tenant, unescaped(reference)
+
+
+def escaped(reference: str) -> str:
+    """A reference, percent-encoded as UTF-8 but for `A-Z a-z 0-9 - _ . ~`."""
+    return quote(reference, safe="")
+
+
+def unescaped(text: str) -> str:
+    """The inverse of `escaped`."""
+    return unquote(text)
 
 
 def document_key(tenant: str, reference: str) -> str:

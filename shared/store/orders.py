@@ -32,21 +32,34 @@ def log(tenant: str, reference: str) -> Operation[list[records.Record]]:
     return list(records.read(stored))
 
 
-def newest(tenant: str, before_ms: int | None, limit: int) -> Operation[list[Listed]]:
-    """A tenant's orders by their last change, newest first; `before_ms` (inclusive) to go on from."""
-    top = "+inf" if before_ms is None else before_ms
-    (answer,) = yield [
-        Call("ZREVRANGEBYSCORE", (keys.index(tenant),), (top, "-inf", "WITHSCORES", "LIMIT", 0, limit)),
-    ]
-    pairs = zip(answer[0::2], answer[1::2], strict=True)
-    return [Listed(keys.split_order_name(f"/{name.decode()}")[1], int(float(score))) for name, score in pairs]
+def newest(tenant: str, after: Listed | None, limit: int) -> Operation[list[Listed]]:
+    """A tenant's orders by their last change, newest first, from the one after `after` on; fewer than `limit`: the last.
+
+    A worker stamps a whole batch with one time; orders of one time come by their escaped references, backwards.
+    """
+    top = "+inf" if after is None else after.changed_ms
+    last = None if after is None else keys.escaped(after.reference).encode()
+    found: list[Listed] = []
+    offset = 0
+    while len(found) < limit:
+        (answer,) = yield [
+            Call("ZREVRANGEBYSCORE", (keys.index(tenant),), (top, "-inf", "WITHSCORES", "LIMIT", offset, limit)),
+        ]
+        for name, score in zip(answer[0::2], answer[1::2], strict=True):
+            changed_ms = int(float(score))
+            if after is not None and last is not None and changed_ms == after.changed_ms and name >= last:
+                continue  # at or before the one to go on from
+            found.append(Listed(keys.unescaped(name.decode()), changed_ms))
+        offset += limit
+        if len(answer) < 2 * limit:
+            break
+    return found[:limit]
 
 
 def forget(tenant: str, references: Sequence[str]) -> Operation[None]:
     """Take orders that are gone (their retention has ended) out of the index."""
     if references:
-        escaped = [keys.order_name("", reference)[1:] for reference in references]
-        yield [Call("ZREM", (keys.index(tenant),), tuple(escaped))]
+        yield [Call("ZREM", (keys.index(tenant),), tuple(map(keys.escaped, references)))]
 
 
 def close(tenant: str, reference: str, received: int) -> Operation[bool]:
@@ -69,7 +82,7 @@ def erase(tenant: str, reference: str) -> Operation[int]:
     shard = keys.shard_of(name)
     answers = yield [
         Call("DEL", keys.of_order(name)),
-        Call("ZREM", (keys.index(tenant),), (name.partition("/")[2],)),
+        Call("ZREM", (keys.index(tenant),), (keys.escaped(reference),)),
         Call("ZREM", (keys.due(shard),), (name,)),
         Call("HDEL", (keys.marks(shard),), (name,)),
         Call("HDEL", (keys.leases(shard),), (name,)),
@@ -81,7 +94,7 @@ def references(tenant: str, cursor: int = 0, at_once: int = 500) -> Operation[tu
     """Some of a tenant's references, and the cursor to go on from (0: that was all). May repeat one."""
     (answer,) = yield [Call("ZSCAN", (keys.index(tenant),), (cursor, "COUNT", at_once))]
     following, found = answer
-    return int(following), [keys.split_order_name(f"/{name.decode()}")[1] for name, _ in found]
+    return int(following), [keys.unescaped(name.decode()) for name, _ in found]
 
 
 def count(tenant: str) -> Operation[int]:

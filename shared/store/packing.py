@@ -1,7 +1,7 @@
 """Commands packed in C for asyncio connections.
 
-redis-py packs a command's words with hiredis on blocking connections only. A batch of webhooks has some hundred words: packed
-in Python they cost a receiver 8 microseconds an event, packed by hiredis 0.7.
+redis-py packs a command's words with hiredis on blocking connections only. A batch of webhooks has some hundred words:
+packed in Python they cost a receiver 8 microseconds an event, packed by hiredis 0.7.
 """
 
 from typing import Any
@@ -18,15 +18,15 @@ class _Packed:
         return [hiredis.pack_command(words)]
 
 
-class _PackedConnection(_Packed, Connection):  # type: ignore[misc]
+class _PackedConnection(_Packed, Connection):
     pass
 
 
-class _PackedSSLConnection(_Packed, SSLConnection):  # type: ignore[misc]
+class _PackedSSLConnection(_Packed, SSLConnection):
     pass
 
 
-class _PackedUnixConnection(_Packed, UnixDomainSocketConnection):  # type: ignore[misc]
+class _PackedUnixConnection(_Packed, UnixDomainSocketConnection):
     pass
 
 

@@ -29,10 +29,14 @@ from ops.simulator.report import Report
 from ops.simulator.run import Options, simulate
 from shared.store import Store, keys, orders
 
-_CHANCES = {"duplicate": 0.1, "reorder": 0.1, "fail": 0.02}
+_CHANCES: dict[str, Any] = {"duplicate": 0.1, "reorder": 0.1, "fail": 0.02}
 _SPLIT, _TROUBLE = 3, 0.15
 _RETRY_SECONDS = 5.0
 _SETTLE_SECONDS = 90.0
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ class Plan:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Plan":
         """The plan that the FAULTS_* variables ask for; what they do not say is as above."""
-        asked = {name: environment.get(f"FAULTS_{name.upper()}") for name in cls.__dataclass_fields__}
-        return cls(**{name: type(cls.__dataclass_fields__[name].default)(text) for name, text in asked.items() if text})
+        numbers = {name: environment.get(f"FAULTS_{name.upper()}") for name in cls.__dataclass_fields__}
+        asked: dict[str, Any] = {name: _number(text) for name, text in numbers.items() if text}
+        return cls(**asked)
 
     def options(self, number: int, url: str, redis_url: str) -> Options:
         """The simulator's options against one of the receivers."""
@@ -170,9 +175,10 @@ def run(plan: Plan, directory: Path) -> Outcome:
     receivers = [KilledReceiver(env, directory / f"receiver-{n}.log") for n in range(plan.receivers)]
     workers = [KilledWorker(env, directory / f"worker-{n}.log") for n in range(plan.workers)]
     try:
-        for process in (*receivers, *workers):
+        processes: list[KilledReceiver | KilledWorker] = [*receivers, *workers]
+        for process in processes:
             process.launch()
-        for process in (*receivers, *workers):
+        for process in processes:
             process.ready()
         options = [plan.options(n, receiver.base, server.url) for n, receiver in enumerate(receivers)]
         made = [make_orders(each.orders, each.seed, each.split, each.trouble, run=each.run) for each in options]
@@ -341,8 +347,8 @@ def _unfinished(server: Server, seconds: float) -> list[str]:
 def _announced(server: Server) -> dict[str, list[tuple[int, int]]]:
     """Per reference, what the stream of changes has of it: when it was written there (ms), and the version."""
     told: dict[str, list[tuple[int, int]]] = {}
-    entries: list[tuple[bytes, dict[bytes, bytes]]] = server.client.xrange(keys.CHANGES)  # type: ignore[assignment]
-    for entry_id, fields in entries:
+    client: Any = server.client
+    for entry_id, fields in client.xrange(keys.CHANGES):
         entry = (int(entry_id.split(b"-")[0]), int(fields[b"version"]))
         told.setdefault(fields[b"orderReferenceId"].decode(), []).append(entry)
     return told

@@ -16,7 +16,7 @@ A short run by default. A longer one is asked for by environment variables:
 It prints a small report of what was sent, killed, lost and wrong.
 """
 
-from collections.abc import Iterator
+import sys
 
 import pytest
 from faults.bench import Outcome, Plan, run
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.timeout(120 + PLAN.orders * 60 / PLAN.rate)
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """One run of the plan, for all that is asserted of it."""
     outcome = run(PLAN, tmp_path_factory.mktemp("kills"))
-    print(f"\nkills\n{outcome.summary()}")
-    yield outcome
+    sys.stdout.write(f"\nkills\n{outcome.summary()}\n")
+    return outcome
 
 
 def test_all_kills_of_the_plan_were_done_and_most_while_events_were_sent(outcome: Outcome) -> None:

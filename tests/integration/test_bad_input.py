@@ -159,7 +159,7 @@ class TestJsonThatIsMeantToHurt:
         answer = receiver.client.post(
             "/snapshots", content=good_with(number), headers={"Authorization": f"Bearer {OPS_TOKEN}"}
         )
-        assert answer.status_code in (202, 400)
+        assert answer.status_code in (200, 202, 400)
 
     def test_numbers_written_short_do_not_become_long_in_the_database(self, receiver: Receiver, server: Server) -> None:
         """1e308 is five bytes; spelled out it is 309. A body of a MiB must not take fifty in Redis and on its way."""

@@ -87,7 +87,11 @@ def _become(arguments: tuple[str, ...], env: dict[str, str], directory: Path, sa
         for number, path in enumerate(said, start=1):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         # Never closed: what was captured so far is the parent's to write.
-        sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w"), open(2, "w")
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(os.open(os.devnull, os.O_RDONLY)),
+            os.fdopen(1, "w"),
+            os.fdopen(2, "w"),
+        )
         os.environ.clear()
         os.environ.update(env)
         os.chdir(directory)
@@ -455,15 +459,16 @@ def test_watch_misses_no_change_that_comes_between_two_looks(server: Server, mon
     monkeypatch.setattr("shared.reader._BLOCK_MS", 10)
     reader = Reader(server.url)
     run, looks = reader._store.run, 0
+    client: Any = server.client
 
     def look(operation: Any) -> Any:
         nonlocal looks
         found = run(operation)
         looks += 1
         if looks == 1:
-            fields = ("orderReferenceId", "mine", "version", 1, "status", "passed", "previousStatus", "")
-            fields += ("terminal", "false", "at", "2026-01-01T00:00:00Z", "tenant", "default")
-            server.client.execute_command("XADD", keys.CHANGES, "*", *fields)
+            fields = {"orderReferenceId": "mine", "version": 1, "status": "passed", "previousStatus": ""}
+            fields |= {"terminal": "false", "at": "2026-01-01T00:00:00Z", "tenant": "default"}
+            client.xadd(keys.CHANGES, fields)
         if looks > 5:
             raise Enough
         return found
@@ -598,12 +603,12 @@ def test_erase_asks_first_and_wants_one_reference_or_the_whole_tenant(
 
 
 @pytest.fixture
-def odd_orders(store: Store) -> Iterator[tuple[str, ...]]:
+def odd_orders(store: Store) -> tuple[str, ...]:
     """An order for each odd reference, with odd items and comments too."""
     for reference in ODD:
         accept(store, item(reference, "failed", itemReferenceId=f"item {reference}", comment=f"why: {reference}"))
     fold(store)
-    yield ODD
+    return ODD
 
 
 def test_odd_references_are_found_and_drawn_harmlessly(gelato: Gelato, odd_orders: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ import pytest
 import redis
 from support.polling import eventually
 from support.processes import ROOT, fixture, free_port
+from support.server import Server
 
 Environment = dict[str, str]
 REFERENCE = "83831IAKD2"
@@ -204,7 +205,7 @@ def test_the_line_to_paste_of_a_first_start_posts_an_event_and_the_next_one_read
     answer = pasted(running, post)
     assert answer.returncode == 0, answer.stderr
     assert orjson.loads(answer.stdout)["result"] in ("accepted", "duplicate")
-    eventually(lambda: running.document(), what="the document")
+    eventually(running.document, what="the document")
     assert orjson.loads(pasted(running, read).stdout)["orderReferenceId"] == REFERENCE
 
 
@@ -223,7 +224,7 @@ def test_no_process_of_up_listens_on_the_network_but_the_receiver(running: Up) -
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_other_commands_find_the_embedded_server(running: Up, tmp_path: Path, elsewhere: bool) -> None:
     running.post()
-    eventually(lambda: running.document(), what="the document")
+    eventually(running.document, what="the document")
     env = dict(running.env)
     if elsewhere:
         env["GELATO_DATA_DIR"] = str(running.data_dir)
@@ -290,6 +291,22 @@ def test_a_signal_ends_all_its_processes_in_time(home: Path, start: Callable[...
     assert not (up.data_dir / "redis-url").exists()
 
 
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops(server: Server) -> None:
+    """A SIGTERM before RQ listens for it is heard by us alone; RQ must not go on with empty shifts."""
+    script = "import sys; from worker import rq_worker, shift; shift.stop_asked.set(); rq_worker.work(sys.argv[1])"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", script, server.url],
+        env=bare_environment(REDIS_URL=server.url),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert worker.wait(5.0) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 def test_a_second_start_keeps_orders_and_secrets_and_prints_no_secret(home: Path, start: Callable[..., Up]) -> None:
     env = bare_environment()
     first = start(home, env).ready()
@@ -301,7 +318,7 @@ def test_a_second_start_keeps_orders_and_secrets_and_prints_no_secret(home: Path
     assert secrets_of(second) == secrets
     assert not any(secret in second.said() + second.complained() for secret in secrets)
     assert second.post()["result"] == "duplicate"
-    eventually(lambda: second.document(), what="the document")
+    eventually(second.document, what="the document")
     post, read = curl_lines(second)
     assert orjson.loads(pasted(second, post).stdout)["result"] in ("accepted", "duplicate")
     assert orjson.loads(pasted(second, read).stdout)["orderReferenceId"] == REFERENCE
@@ -316,7 +333,7 @@ def test_a_child_that_is_killed_is_started_again_and_no_event_is_lost(
 ) -> None:
     up = start(home, bare_environment(GELATO_LEASE_SECONDS="1")).ready()
     assert up.post()["result"] == "accepted"
-    eventually(lambda: up.document(), what="the document")
+    eventually(up.document, what="the document")
     victim = up.child(who)
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: up.child(who) != victim, seconds=20.0, what=f"another {who}")
@@ -334,7 +351,7 @@ def test_killing_up_itself_takes_its_children_with_it_and_a_new_one_starts(
     env = bare_environment()
     up = start(home, env).ready()
     assert up.post()["result"] == "accepted"
-    eventually(lambda: up.document(), what="the document")
+    eventually(up.document, what="the document")
     up.process.kill()
     up.process.wait()
     eventually(lambda: up.family() == {}, seconds=12.0, what="its children to end")
@@ -382,7 +399,7 @@ def test_a_data_directory_longer_than_a_socket_allows_works(home: Path, start: C
     up = start(home, bare_environment(GELATO_DATA_DIR=long)).ready()
     assert len(str(up.data_dir)) > 200
     assert up.post()["result"] == "accepted"
-    eventually(lambda: up.document(), what="the document")
+    eventually(up.document, what="the document")
     url = (up.data_dir / "redis-url").read_text().strip()
     place = Path(url.removeprefix("unix://").partition("?")[0]).parent
     assert stat.S_IMODE(place.stat().st_mode) == 0o700

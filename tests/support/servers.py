@@ -1,15 +1,19 @@
 """Several real servers that belong together: a cluster, a primary with replicas and Sentinels. On TCP, on this machine."""
 
+import asyncio
+import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import redis
 
 from ops.embedded import server_binary
+from shared.store import AsyncStore, keys, orders
+from shared.store.calls import one
 from support.polling import eventually
 from support.processes import free_port
 
@@ -214,6 +218,49 @@ class Replicated:
             if state["num-other-sentinels"] != 2 or state["num-slaves"] != 2:
                 return False
         return True
+
+
+async def own_answers(url: str, nodes: Sequence[Node], *, hang_seconds: float = 0.15) -> None:
+    """Cancel calls in their middle, while the servers hang and while they do not: each answer must be its own call's."""
+    chance = random.Random(1)
+    store = AsyncStore.from_url(url)
+
+    def value(reference: str) -> bytes:
+        return f"the document of {reference}".encode()
+
+    async def ask(several: bool) -> None:
+        references = [f"order-{chance.randrange(40)}" for _ in range(12 if several else 1)]
+        if several:
+            answers = await store.run(orders.documents("default", references))
+        else:
+            answers = [await store.run(orders.document("default", references[0]))]
+        assert answers == [value(reference) for reference in references]
+
+    async def cancelled(seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await ask(several=chance.random() < 0.5)
+        except TimeoutError:
+            return True
+        return False
+
+    try:
+        for n in range(40):
+            await store.run(one("SET", keys.document_key("default", f"order-{n}"), arguments=(value(f"order-{n}"),)))
+        await asyncio.gather(*(ask(several=True) for _ in range(8)))
+        for _ in range(2):
+            with ExitStack() as hanging:
+                for node in nodes:
+                    hanging.enter_context(node.hanging())
+                assert all(await asyncio.gather(*(cancelled(hang_seconds / 2) for _ in range(16))))
+            await asyncio.gather(*(ask(several=n % 2 == 0) for n in range(40)))
+        outcomes: list[bool] = []
+        for _ in range(40):
+            outcomes += await asyncio.gather(*(cancelled(chance.random() * 0.008) for _ in range(16)))
+        assert {True, False} == set(outcomes)
+        await asyncio.gather(*(ask(several=n % 2 == 0) for n in range(40)))
+    finally:
+        await store.close()
 
 
 def _cluster_port() -> int:

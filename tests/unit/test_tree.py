@@ -21,9 +21,9 @@ HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 def drawn(renderable: RenderableType) -> str:
     """What a wide terminal without colours would show."""
-    console = Console(file=io.StringIO(), width=400, color_system=None)
-    console.print(renderable)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    file = io.StringIO()
+    Console(file=file, width=400, color_system=None).print(renderable)
+    return file.getvalue()
 
 
 def folded(*events: dict[str, Any], reference: str = "R", tenant: str = "default") -> dict[str, Any]:
