@@ -9,6 +9,8 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -65,6 +67,7 @@ class Embedded:
         database = self._data_dir / "valkey"
         database.mkdir(exist_ok=True, mode=0o700)
         self.socket.parent.mkdir(exist_ok=True, mode=0o700)
+        _check_private(self.socket.parent)
         settings = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -94,8 +97,16 @@ class Embedded:
             self._spawn()
 
     def _spawn(self) -> None:
+        # The server holds the lock too: one that outlives a killed `up` keeps the next from starting on the same files.
+        held = () if self._lock is None else (self._lock.fileno(),)
         with self._log_path.open("ab") as said:
-            self.process = subprocess.Popen(self.command(), stdout=said, stderr=said, preexec_fn=die_with_parent)  # noqa: PLW1509  (one thread here)
+            self.process = subprocess.Popen(
+                self.command(),
+                stdout=said,
+                stderr=said,
+                pass_fds=held,
+                preexec_fn=_before_server,  # noqa: PLW1509  (one thread here)
+            )
 
     def stop(self) -> None:
         """Stop the server; what it holds is on disk."""
@@ -125,6 +136,19 @@ class Embedded:
                 time.sleep(0.02)
         finally:
             client.close()
+
+
+def _before_server() -> None:
+    """In the server's process, before it starts: Ctrl-C is for `up`, which stops the server last."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    die_with_parent()
+
+
+def _check_private(directory: Path) -> None:
+    """Refuse a directory for the socket that is not ours alone: whoever may enter it may read every order."""
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ConfigurationError(f"{directory} must be a directory of ours that nobody else may enter (mode 0700)")
 
 
 def server_binary() -> str:

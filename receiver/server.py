@@ -1,5 +1,6 @@
 """Run the receiver under uvicorn."""
 
+import signal
 import socket
 
 import uvicorn
@@ -35,6 +36,9 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         "backlog": 2048,
     }
     check_port(settings)
+    # Uvicorn passes a signal on when it is done; without a listener it would end a clean stop as a death.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     if processes == 1:
         uvicorn.Server(uvicorn.Config(create_app(settings), **options)).run()  # type: ignore[arg-type]
     else:

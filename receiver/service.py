@@ -125,7 +125,7 @@ class Service:
             if not await self.store.run(due.live_shifts()):
                 await asyncio.to_thread(_ask_for_shift, self.settings.where_rq())
             await asyncio.sleep(_KICK_EVERY_SECONDS)
-        except (StoreUnavailable, ValueError) as error:
+        except (StoreUnavailable, ConfigurationError) as error:
             logger.warning("no shift asked for; the workers' sweep will find the order", error=str(error))
         finally:
             self._kicking = None

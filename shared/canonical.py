@@ -52,6 +52,8 @@ def _canonical(value: Any, body: bytes) -> tuple[Any, bytes]:
     for pattern in _NUMBER_AFTER:
         if pattern.search(text) and _UNUSUAL_NUMBER.search(text):
             return _parse_exactly(body)
+    if isinstance(value, float):
+        return _parse_exactly(body)
     return value, text
 
 

@@ -13,7 +13,8 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from shared.errors import StoreUnavailable
+from shared.errors import ConfigurationError, StoreUnavailable
+from shared.settings import Settings
 from shared.store.client import connect, is_cluster
 
 QUEUE: Final = "gelato-rollup"
@@ -28,10 +29,19 @@ Serializer = JSONSerializer
 def connection(url: str) -> Redis:
     """A connection for RQ. It must not be a cluster, which RQ does not support."""
     if is_cluster(url):
-        raise ValueError("RQ needs a plain server: set RQ_REDIS_URL beside a cluster in REDIS_URL")
+        raise ConfigurationError("RQ needs a plain server: set RQ_REDIS_URL beside a cluster in REDIS_URL")
     client: Redis = connect(url, timeout_seconds=5.0)
     client.set_retry(Retry(NoBackoff(), 1))
     return client
+
+
+def check(settings: Settings) -> None:
+    """Raise `ConfigurationError`, naming the variable, where RQ's server cannot even be asked for."""
+    name = "REDIS_URL" if settings.rq_redis_url is None else "RQ_REDIS_URL"
+    try:
+        connection(settings.where_rq()).close()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
 def queue(client: Redis) -> Queue:

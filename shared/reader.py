@@ -62,7 +62,7 @@ class Reader:
 
     def follow(self) -> Iterator[Change]:
         """Follow all changes from now on, without a group; what comes while nobody follows is not seen."""
-        last: bytes | str = "$"
+        last = self._store.run(changes.last_id())
         while True:
             for entry in self._store.run(changes.read(last, _PAGE, _BLOCK_MS)):
                 last = entry.id

@@ -6,17 +6,27 @@ can show one by accident.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from shared.errors import ConfigurationError
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_TENANT: Final = "default"
 MASK: Final = "********"
+_URL_SCHEMES: Final = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+_HARMLESS_QUERY: Final = re.compile(r"db=\d+")
 
 
 class Secret:
@@ -49,16 +59,19 @@ class SecretUrl(Secret):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        parts = urlsplit(self.reveal())
-        credentials, at, hosts = parts.netloc.rpartition("@")
-        user = credentials.partition(":")[0]
-        query = MASK if "password" in parts.query else parts.query
-        netloc = f"{user}:{MASK}@{hosts}" if at else hosts
-        return (
-            urlunsplit(parts._replace(netloc=netloc, query=query))
-            .replace("unix:/", "unix:///", 1)
-            .replace(":////", ":///")
+        scheme, separator, rest = self.reveal().partition("://")
+        if not separator or scheme not in _URL_SCHEMES:
+            return MASK  # perhaps a secret that was set under the wrong name
+        credentials, at, place = rest.rpartition("@")
+        if not at and scheme != "unix" and ("?" in rest or "#" in rest):
+            return f"{scheme}://{MASK}"
+        place, mark, query = place.partition("?")
+        if mark and not _HARMLESS_QUERY.fullmatch(query):
+            query = MASK
+        user = (
+            credentials.partition(":")[0] if credentials.count(":") == 1 and not set(credentials) & set("/?#@") else ""
         )
+        return f"{scheme}://{f'{user}:{MASK}@' if at else ''}{place}{mark}{query}"
 
     __str__ = __repr__
 
@@ -98,6 +111,19 @@ def _count(text: str) -> int:
     return number
 
 
+def _url(text: str) -> SecretUrl:
+    if text.partition("://")[0] not in _URL_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in _URL_SCHEMES)}")
+    return SecretUrl(text)
+
+
+def _lease(text: str) -> float:
+    number = float(text)
+    if not 0.5 <= number <= 3600:
+        raise ValueError("must be from 0.5 to 3600")
+    return number
+
+
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
@@ -129,12 +155,12 @@ class Settings:
     redis_url: SecretUrl | None = _setting(
         "REDIS_URL",
         None,
-        SecretUrl,
+        _url,
         "The server with the data. Unset: the embedded server of `up`, if it runs, "
         f"else {DEFAULT_REDIS_URL}. `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.",
     )
     rq_redis_url: SecretUrl | None = _setting(
-        "RQ_REDIS_URL", None, SecretUrl, "The server for RQ's queue; not a cluster. Unset: the same as REDIS_URL."
+        "RQ_REDIS_URL", None, _url, "The server for RQ's queue; not a cluster. Unset: the same as REDIS_URL."
     )
     host: str = _setting("HOST", "127.0.0.1", str, "The address that the receiver listens on.")
     port: int = _setting("PORT", 8000, _port, "The port that the receiver listens on.")
@@ -217,7 +243,7 @@ class Settings:
     lease_seconds: float = _setting(
         "GELATO_LEASE_SECONDS",
         15.0,
-        _seconds,
+        _lease,
         "How long a worker may hold an order; if it dies, the order waits so long.",
     )
     log_level: str = _setting(
@@ -248,6 +274,10 @@ class Settings:
         if problems:
             raise ConfigurationError("; ".join(problems))
         return cls(**values)
+
+    def base_url(self) -> str:
+        """The receiver's URL, as this machine reaches it."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def where(self) -> str:
         """The URL of the data server in force, with the embedded server found by the data directory."""

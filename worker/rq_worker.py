@@ -7,7 +7,7 @@ once. Plain `rq worker gelato-rollup -S json` processes work as well, on the rec
 from typing import Any
 
 from rq import Queue, SimpleWorker
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
 
 from shared import kick, log
@@ -27,6 +27,8 @@ class ShiftWorker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(self, *arguments: Any, **options: Any) -> Any:
         """Before blocking on the queue: make sure that there is a shift in it for each worker."""
+        if shift.stop_asked.is_set():  # asked before RQ listened for signals
+            raise StopRequested
         try:
             kick.ask_for_shift(self.queues[0], at_most=max(1, self.count(queue=self.queues[0])))
         except StoreUnavailable as error:

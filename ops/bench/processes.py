@@ -73,10 +73,16 @@ class Stage:
     """A Valkey of its own in a directory of its own, and the processes that work with it; a context manager."""
 
     def __init__(
-        self, scratch: Path, *, appendfsync: str = "everysec", options: Mapping[str, str] | None = None
+        self,
+        scratch: Path,
+        *,
+        appendfsync: str = "everysec",
+        options: Mapping[str, str] | None = None,
+        seed: Path | None = None,
     ) -> None:
-        self.appendfsync = appendfsync
+        """`options` of the server; `seed`: a directory with an append-only file to start with."""
         self._scratch = scratch
+        self._seed = seed
         self._options = {"appendonly": "yes", "appendfsync": appendfsync, "save": "", **(options or {})}
         self._children: list[Child] = []
         self.directory = Path()
@@ -85,6 +91,8 @@ class Stage:
 
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix="run-", dir=self._scratch))
+        if self._seed is not None:
+            shutil.copytree(self._seed, self.directory, dirs_exist_ok=True)
         self.socket = self.directory / "s"
         self.url = f"unix://{self.socket}?db=0"
         try:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -39,7 +39,7 @@ def command(function: F) -> F:
             return function(*arguments, **options)
         except ConfigurationError as error:
             fail(str(error), USAGE)
-        except (GelatoRollupError, RedisError) as error:
+        except (GelatoRollupError, RedisError, RedisClusterException) as error:
             fail(str(error), FOUND_SOMETHING_WRONG)
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has seen enough

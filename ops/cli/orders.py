@@ -153,9 +153,9 @@ def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json:
     else:
         out.print(f"{rebuilt} rebuilt, {len(changed)} changed", highlight=False)
         for each in changed:
-            out.print(f"  changed: {each['tenant']} {each['orderReferenceId']}", markup=False)
+            out.print(f"  changed: {each['tenant']} {tree.visible(each['orderReferenceId'])}", markup=False)
     if unknown and not all_orders:
-        fail(f"unknown: {', '.join(unknown)}", FOUND_SOMETHING_WRONG)
+        fail(f"unknown: {tree.visible(', '.join(unknown))}", FOUND_SOMETHING_WRONG)
 
 
 @orders.command()
@@ -168,11 +168,11 @@ def close(references: tuple[str, ...], tenant: str) -> None:
     with open_store(settings_in_force()) as store:
         for reference in references:
             if store.run(stored_orders.close(tenant, reference, time.time_ns() // 1000)):
-                out.print(f"closed: {reference}", markup=False, highlight=False)
+                out.print(f"closed: {tree.visible(reference)}", markup=False, highlight=False)
             else:
                 unknown.append(reference)
     if unknown:
-        fail(f"unknown: {', '.join(unknown)}", FOUND_SOMETHING_WRONG)
+        fail(f"unknown: {tree.visible(', '.join(unknown))}", FOUND_SOMETHING_WRONG)
 
 
 @orders.command()

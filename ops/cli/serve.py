@@ -12,8 +12,9 @@ from ops.cli.common import command, out
 from ops.embedded import Embedded
 from ops.supervise import Supervisor
 from receiver import server
-from shared import log
+from shared import kick, log
 from shared.settings import Settings, url_file
+from shared.store import Store
 from worker import process as worker_process
 
 _PROGRAM = (sys.executable, "-m", "ops")
@@ -31,9 +32,10 @@ def up(processes: int) -> None:
     log.configure(settings.log_level, settings.log_format)
     embedded = Embedded(settings.data_dir)
     embedded.prepare()
+    check_urls(settings)
+    server.check_port(settings)  # before secrets are made: they are shown once, on the first start that works
     settings, made = secrets.generate(settings)
     server.check(settings)
-    server.check_port(settings)
     # The data directory holds the database: whoever runs `up` keeps it, so the spool may rely on it.
     environment = {"GELATO_SPOOL_PERSISTENT": "yes", **secrets.environment_of(settings)}
     supervisor = Supervisor()
@@ -57,6 +59,7 @@ def receiver(processes: int) -> None:
     """Run the receiver: takes webhooks in, hands documents out."""
     settings = secrets.with_generated(Settings.from_environment())
     log.configure(settings.log_level, settings.log_format)
+    check_urls(settings)
     os.environ.update(secrets.environment_of(settings))
     server.run(settings, processes=processes)
 
@@ -68,7 +71,7 @@ def worker(processes: int) -> None:
     """Run workers: fold events into documents."""
     settings = secrets.with_generated(Settings.from_environment())
     log.configure(settings.log_level, settings.log_format)
-    settings.where_rq()
+    check_urls(settings)
     if processes == 1:
         worker_process.run(settings)
         return
@@ -78,8 +81,14 @@ def worker(processes: int) -> None:
     supervisor.run()
 
 
+def check_urls(settings: Settings) -> None:
+    """Raise `ConfigurationError` for a URL that cannot be used, before anything is started with it."""
+    Store.from_url(settings.where()).close()
+    kick.check(settings)
+
+
 def _say_where(settings: Settings, made: list[str], redis_url: str) -> None:
-    base = f"http://{settings.host}:{settings.port}"
+    base = settings.base_url()
     directory = settings.data_dir
     _say(f"Receiver   {base}   (webhooks: {base}/webhooks/gelato)")
     if redis_url.startswith("unix://"):
@@ -106,7 +115,7 @@ def _curl(settings: Settings, base: str, made: list[str]) -> str:
     elif path.exists() and not os.environ.get("GELATO_WEBHOOK_SECRET"):
         header = f'"{settings.webhook_header}: $(cat {shlex.quote(str(path))})"'
     else:
-        header = f'"{settings.webhook_header}: $GELATO_WEBHOOK_SECRET"'
+        header = f'"{settings.webhook_header}: ${{GELATO_WEBHOOK_SECRET%%,*}}"'
     return f"curl -sS {base}/webhooks/gelato -H {header} -d '{event}'"
 
 

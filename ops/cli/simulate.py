@@ -57,7 +57,7 @@ def simulate(
             f"no webhook secret for tenant {tenant!r}: set GELATO_WEBHOOK_SECRET, or run where `up` runs (GELATO_DATA_DIR)"
         )
     options = Options(
-        url=url or f"http://{settings.host}:{settings.port}",
+        url=url or settings.base_url(),
         secret=known.secrets[0].reveal(),
         redis_url=settings.where(),
         tenant=tenant,

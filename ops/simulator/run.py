@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from ops.simulator.compare import settle
 from ops.simulator.delivery import Delivered, Post, Sender, http_clients, schedule
@@ -192,7 +192,7 @@ async def _asked(options: Options, question: Any) -> None:
     """Awaits a first question to Redis; names the server, never the password, if there is no answer."""
     try:
         await question
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:
         parts = urlsplit(options.redis_url)
         # Without the user information, which may hold a password.
         where = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]

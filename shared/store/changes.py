@@ -78,8 +78,14 @@ def acknowledge(group: str, ids: list[_Id]) -> Operation[None]:
         yield [Call("XACK", (keys.CHANGES,), (group, *ids))]
 
 
-def read(after: bytes | str, count: int, block_ms: int) -> Operation[list[Entry]]:
-    """Entries after an id (`$`: from now on), without a group."""
+def last_id() -> Operation[bytes]:
+    """The id of the newest entry; `0-0` for an empty stream."""
+    (newest,) = yield [Call("XREVRANGE", (keys.CHANGES,), ("+", "-", "COUNT", 1))]
+    return newest[0][0] if newest else b"0-0"
+
+
+def read(after: bytes, count: int, block_ms: int) -> Operation[list[Entry]]:
+    """Entries after an id without a group."""
     (answer,) = yield [Call("XREAD", (), ("COUNT", count, "BLOCK", block_ms, "STREAMS", keys.CHANGES, after))]
     return _entries(answer)
 

@@ -70,6 +70,8 @@ class Record(NamedTuple):
 
     def encoded(self) -> bytes:
         """The record as stored."""
+        if self.letter == PARKED:
+            return PARKED.encode() + self.text
         return self.letter.encode() + body(self.received, self.text)
 
 

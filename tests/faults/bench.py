@@ -324,7 +324,7 @@ def _outcome(
         lost=lost,
         unfinished=unfinished,
         rebuilt=orjson.loads(rebuild.stdout),
-        dead_letters=int(server.client.zcard(keys.DEAD_LETTERS)),  # type: ignore[arg-type]
+        dead_letters=int(server.client.zcard(keys.DEAD_LETTERS)),
         unannounced=unannounced,
         until_right_s=until_right,
     )

@@ -1,5 +1,6 @@
 """Workers that die between any two steps of a fold, workers that meet, workers that are killed."""
 
+import contextlib
 import random
 import signal
 import threading
@@ -184,10 +185,8 @@ def test_the_next_event_may_come_while_the_dead_workers_lease_holds(
     accept(store, *(webhook(name, m) for name in ("A", "B") for m in range(3)))
     dying = mortal()
     dying.left = n
-    try:
+    with contextlib.suppress(Died):
         fold(dying, lease_seconds=0.2)
-    except Died:
-        pass
     accept(store, *(webhook("A", m, "printed") for m in range(3, 6)))
     fold_all(store)
     found = document(store, "A")
@@ -210,10 +209,8 @@ def test_any_history_of_deaths_ends_well(store: Store, server: Server, mortal: A
         sent[reference].append(event)
         dying = mortal()
         dying.left = chance.randrange(10)
-        try:
+        with contextlib.suppress(Died):
             fold(dying, lease_seconds=0.005)
-        except Died:
-            pass
         for each in references:
             found = document(store, each)
             if found is not None:

@@ -1,11 +1,12 @@
 """Events whose fold raises, orders that cannot be folded at all, and errors that are nobody's fault."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
 import pytest
+import structlog
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from support.polling import eventually
 from support.server import Server
@@ -29,6 +30,13 @@ POISON = "poison"
 FAST = Policy(tries=3, backoff_ms=30)
 #: The second try is far away.
 SLOW = Policy(tries=3, backoff_ms=60_000)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Log lines are kept: drawing a hundred tracebacks takes longer than all else here."""
+    with structlog.testing.capture_logs():
+        yield
 
 
 class Bug:
@@ -416,12 +424,15 @@ def test_rqs_timeout_in_the_middle_of_a_fold_parks_nothing(
             time.monotonic()
         return said
 
+    def fold_for_ever() -> None:
+        while True:
+            fold(store, FAST._replace(tries=1), lease_seconds=0.05)
+
     monkeypatch.setattr(facts, "read_facts", slow)
     accept(store, webhook("A", "mug"), webhook("A", POISON), webhook("B", "mug"))
     for _ in range(2):  # really RQ's, by SIGALRM; more often than the event may be tried
         with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
-            while True:
-                fold(store, FAST._replace(tries=1), lease_seconds=0.05)
+            fold_for_ever()
     hang[0] = False
     fold_all(store, FAST._replace(tries=1))
     assert letters(server) == []

@@ -4,6 +4,7 @@
 -- Environment  BENCH_SECRET    the secret header
 --              BENCH_PREFIX    in front of order references: tells the passes of one run apart
 --              BENCH_DISTINCT  0: every event is new; n: the first n events, again and again
+--              BENCH_SECOND    when the first event was made, seconds since 1970
 --              BENCH_ANSWERS   a file: write down what the service says it has accepted (slow: not for measuring)
 -- At the end   one line `BENCH {...}`: requests answered, microseconds, errors, latency in microseconds
 local secret = os.getenv('BENCH_SECRET')
@@ -13,7 +14,7 @@ local answers = os.getenv('BENCH_ANSWERS')
 local ORDERS, EVENTS = 200, 20
 local STATUSES = { 'created', 'passed', 'in_production', 'printed', 'shipped', 'in_transit', 'delivered' }
 local format, floor = string.format, math.floor
-local first_second = os.time() - 3 * 86400
+local first_second = tonumber(os.getenv('BENCH_SECOND'))
 local created = {}
 for step = 0, EVENTS - 1 do created[step] = os.date('!%Y-%m-%dT%H:%M:%S+00:00', first_second + step * 3600) end
 local head = 'POST /webhooks/gelato HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nX-Webhook-Secret: '

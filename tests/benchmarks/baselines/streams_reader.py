@@ -43,8 +43,9 @@ def main(url: str) -> None:
         documents = {
             key: orjson.loads(raw) if raw else {"orders": {}, "events": 0} for key, raw in zip(keys, raws, strict=True)
         }
-        for cursor, fields in entries:
+        for _, fields in entries:
             fold(documents[b"document:" + fields[b"o"]], orjson.loads(fields[b"e"]))
+        cursor = entries[-1][0]
         with client.pipeline(transaction=True) as pipeline:
             for key, document in documents.items():
                 pipeline.set(key, orjson.dumps(document))

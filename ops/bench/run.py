@@ -1,0 +1,68 @@
+"""Run benchmarks one after the other."""
+
+import contextlib
+import datetime
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ops.bench import machine
+from ops.bench.bench import Bench
+from ops.bench.fold import fold
+from ops.bench.growth import growth
+from ops.bench.intake import intake
+from ops.bench.latency import latency
+from ops.bench.memory import memory
+from ops.bench.report import warnings
+from ops.bench.results import Result
+from ops.bench.sizes import Sizes
+
+BENCHMARKS: Final[dict[str, Callable[[Bench], Result]]] = {
+    "intake": intake,
+    "fold": fold,
+    "latency": latency,
+    "memory": memory,
+    "growth": growth,
+}
+#: Without a word: everything but scale.
+USUAL: Final = ("intake", "fold", "latency")
+
+
+def run(
+    names: Sequence[str],
+    *,
+    runs: int,
+    sizes: Sizes,
+    quick: bool,
+    command: str,
+    step: Callable[[str, str, int], None],
+) -> tuple[dict[str, Any], list[Result]]:
+    """What the figures belong to, and the results. `step` is told the benchmark, what it does, and of how many steps."""
+    with scratch_directory() as scratch:
+        of = machine.machine(scratch)
+        about = {
+            "command": command,
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "runs": runs,
+            "quick": quick,
+            "machine": of,
+            "versions": machine.versions(),
+            "warnings": warnings(of, quick=quick, runs=runs),
+        }
+        results = []
+        for name in names:
+            bench = Bench(scratch, runs, sizes, lambda what, total, name=name: step(name, what, total))  # type: ignore[misc]
+            results.append(BENCHMARKS[name](bench))
+    return about, results
+
+
+@contextlib.contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """A directory for servers, logs and sockets; gone afterwards. TMPDIR says where."""
+    path = Path(tempfile.mkdtemp(prefix="gelato-bench-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
