@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import math
 from typing import Any
 
 import orjson
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from receiver.http import Json
 from receiver.routes import Refused, query_flag, query_number, reference_of, service_of, tenant_of
-from shared.clock import parse_time
+from shared.clock import SECOND, parse_time
 from shared.history import as_json, described
 from shared.store import orders
 from shared.store.orders import Listed
@@ -58,10 +57,10 @@ async def listed(request: Request) -> Response:
     for _ in range(_LOOK_AT_MOST // _AT_ONCE):
         page = await store.run(orders.newest(tenant, after, _AT_ONCE))
         documents = await store.run(orders.documents(tenant, [each.reference for each in page])) if page else []
-        gone = [each.reference for each, raw in zip(page, documents, strict=True) if raw is None]
+        gone = [each for each, raw in zip(page, documents, strict=True) if raw is None]
         await store.run(orders.forget(tenant, gone))
         for each, raw in zip(page, documents, strict=True):
-            if each.changed_ms < wanted.since_ms:
+            if each.changed_ms < wanted.since_s * 1000:
                 return _page(summaries, None)
             after = each
             if raw is not None and wanted.fits(document := orjson.loads(raw)):
@@ -81,17 +80,19 @@ class _Filter:
         self.flags = {name: query_flag(request, name) for name in ("terminal", "complete")}
         self.attention = query_flag(request, "attention")
         since = request.query_params.get("updatedSince")
-        self.since_ms: float = -math.inf
+        self.since_s = 0
         if since is not None:
             moment = parse_time(since.replace(" ", "+"))  # a "+" that was not escaped arrives as a blank
             if moment is None:
                 raise Refused(400, {"error": "invalid-query", "detail": "updatedSince: must be ISO 8601"})
-            self.since_ms = moment // 1000
+            self.since_s = max(0, moment // SECOND)  # documents are dated in whole seconds
 
     def fits(self, document: dict[str, Any]) -> bool:
         if self.status is not None and document["status"] != self.status:
             return False
         if any(wanted is not None and document[name] is not wanted for name, wanted in self.flags.items()):
+            return False
+        if parse_time(document["updatedAt"]) < self.since_s * SECOND:  # type: ignore[operator]
             return False
         return self.attention is None or bool(document["attention"]) is self.attention
 

@@ -51,13 +51,15 @@ class Reader:
         call goes on.
         """
         run = self._store.run
+        idle_ms = int(take_over_seconds * 1000)
         if not run(changes.create_group(group)):
-            yield from self._catch_up(group)
-            yield from self._given_before(group, consumer)
+            while entries := run(changes.read_group(group, consumer, "0", _PAGE, None)):
+                yield from self._acknowledging(group, entries)
         while True:
-            idle_ms = int(take_over_seconds * 1000)
             yield from self._acknowledging(group, run(changes.take_over(group, consumer, idle_ms, _PAGE)))
-            yield from self._catch_up(group)
+            position = run(changes.position(group))
+            if position is not None and position.may_have_missed:
+                yield from self._catch_up(position.last_delivered[0])
             yield from self._acknowledging(group, run(changes.read_group(group, consumer, ">", _PAGE, _BLOCK_MS)))
 
     def follow(self) -> Iterator[Change]:
@@ -69,34 +71,32 @@ class Reader:
                 if entry.change is not None:
                     yield entry.change
 
-    def _given_before(self, group: str, consumer: str) -> Iterator[Change]:
-        """What this consumer was given and had not acknowledged when it stopped."""
-        while entries := self._store.run(changes.read_group(group, consumer, "0", _PAGE, None)):
-            yield from self._acknowledging(group, entries)
-
     def _acknowledging(self, group: str, entries: list[Entry]) -> Iterator[Change]:
+        trimmed = [entry.milliseconds for entry in entries if entry.change is None]
+        if trimmed:  # given to somebody, and trimmed before it was acknowledged
+            yield from self._catch_up(min(trimmed))
         for entry in entries:
             if entry.change is not None:
                 yield entry.change
             self._store.run(changes.acknowledge(group, [entry.id]))
 
-    def _catch_up(self, group: str) -> Iterator[Change]:
-        """If the stream was trimmed past the group: the orders that changed since it was last given anything."""
-        position = self._store.run(changes.position(group))
-        if position is None or not position.may_have_missed:
-            return
-        since_ms = position.last_delivered[0] - _OVERLAP_MS
+    def _catch_up(self, since_ms: int) -> Iterator[Change]:
+        """The orders that changed since a time, each as one change of its present version."""
         for tenant in self._tenants:
-            seen: set[str] = set()
-            while references := self._store.run(changes.changed_since(tenant, since_ms, len(seen), _PAGE)):
-                # An order that changes meanwhile moves to the end of the index and is met there; none is skipped.
-                fresh = [reference for reference in references if reference not in seen]
-                seen.update(references)
+            score, seen, at_once = since_ms - _OVERLAP_MS, set[str](), _PAGE
+            while True:
+                page = self._store.run(changes.changed_since(tenant, score, at_once))
+                fresh = [listed.reference for listed in page if listed.reference not in seen]
+                seen.update(fresh)
                 for raw in self._store.run(orders.documents(tenant, fresh)) if fresh else ():
                     if raw is not None:
                         yield _as_change(orjson.loads(raw))
-                if not fresh:
+                if len(page) < at_once:
                     break
+                # On from the last time that was met, inclusive; an order that changes meanwhile is met again, later.
+                score = page[-1].changed_ms
+                if not fresh:  # more orders of one time than a page holds
+                    at_once *= 2
 
     def close(self) -> None:
         """Close all connections."""

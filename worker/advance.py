@@ -52,7 +52,8 @@ class Advance:
     """What became of one order."""
 
     stored: Stored
-    document: Document
+    #: None while nothing is known of the order: of its events none could be folded yet.
+    document: Document | None
     changed: bool
     previous: str | None
     folded: int
@@ -60,6 +61,11 @@ class Advance:
     letters: list[DeadLetter] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     parked: list[bytes] = field(default_factory=list)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the order is done."""
+        return self.document is not None and self.document["terminal"]
 
     @property
     def retry_ms(self) -> int | None:
@@ -89,13 +95,13 @@ def advance(
     try:
         after = before
         folded = sum(_fold(after, record, policy) for record, _ in todo)
-        built = document.build(tenant, reference, after.state, 0, 0)
+        built = _build(tenant, reference, after)
         failed: list[Failed] = []
     except Exception as error:
         if verdict.on(error) is Verdict.GIVE_UP:
             raise
         after, failed, folded = _carefully(tenant, reference, pristine, todo, policy)
-        built = document.build(tenant, reference, after.state, 0, 0)
+        built = _build(tenant, reference, after)
     result = _settle(after, built, folded, now_us, policy)
     for each in failed:
         _set_aside(result, each, tenant, reference, now_ms, policy)
@@ -103,15 +109,19 @@ def advance(
 
 
 def rebuild(tenant: str, reference: str, old: Stored, log: Iterable[Record], now_us: int, policy: Policy) -> Advance:
-    """Fold a whole event log from scratch, skipping what was parked. Version and status go on from the old state."""
+    """Fold a whole event log from scratch. Version and status go on from the old state.
+
+    What was parked is skipped; what waits for its next try goes on waiting.
+    """
     log = list(log)
     fresh = Stored(rollup.State(), old.version, old.status, old.digest, [], _parked_in(log))
     todo: list[Record] = []
     seen: set[bytes] = set()
+    left_out = {*fresh.parked, *(each.digest for held in old.deferred for each in records.read([held.record]))}
     for record in log:
         if record.is_event:
             digest = record.digest
-            if digest in fresh.parked:
+            if digest in left_out:
                 continue
             if digest in seen:  # counted once, however often the log holds it
                 todo.append(record._replace(letter=record.letter.lower()))
@@ -120,7 +130,9 @@ def rebuild(tenant: str, reference: str, old: Stored, log: Iterable[Record], now
             seen.add(digest)
         else:
             todo.append(record)
-    return advance(tenant, reference, fresh, todo, now_us, policy)
+    result = advance(tenant, reference, fresh, todo, now_us, policy)
+    result.stored.deferred = [*old.deferred, *result.stored.deferred]
+    return result
 
 
 def _parked_in(log: Iterable[Record]) -> list[bytes]:
@@ -160,25 +172,35 @@ def _carefully(
     """Fold one record at a time, building the document after each, to find those that raise."""
     good = pristine
     after = msgspec.msgpack.decode(good, type=Stored)
-    document.build(tenant, reference, after.state, 0, 0)  # if the order raises as it was, no event is to blame
+    _build(tenant, reference, after)  # if the order raises as it was, no event is to blame
     failed: list[Failed] = []
     folded = 0
     for record, attempts in todo:
         try:
-            folded += _fold(after, record, policy)
-            document.build(tenant, reference, after.state, 0, 0)
+            events = _fold(after, record, policy)
+            _build(tenant, reference, after)
         except Exception as error:
             if verdict.on(error) is Verdict.GIVE_UP:
                 raise
             failed.append(Failed(record, attempts + 1, error))
             after = msgspec.msgpack.decode(good, type=Stored)
         else:
+            folded += events
             good = msgspec.msgpack.encode(after)
     return after, failed, folded
 
 
-def _settle(after: Stored, built: Document, folded: int, now_us: int, policy: Policy) -> Advance:
+def _build(tenant: str, reference: str, stored: Stored) -> Document | None:
+    """The document of a state, without version and time; None while nothing is known of the order."""
+    return document.build(tenant, reference, stored.state, 0, 0) if stored.state.orders else None
+
+
+def _settle(after: Stored, built: Document | None, folded: int, now_us: int, policy: Policy) -> Advance:
     """Decide whether the document has changed, and give it its version and time."""
+    kept_ms = now_us // 1000 + _LEAST_KEPT_MS
+    if built is None:
+        expires_ms = max(kept_ms, now_us // 1000 + policy.open_retention_days * _DAY_MS)
+        return Advance(after, None, changed=False, previous=None, folded=folded, expires_ms=expires_ms)
     digest = hashlib.blake2b(orjson.dumps(built), digest_size=12).digest()
     changed = digest != after.digest
     previous = after.status
@@ -189,7 +211,7 @@ def _settle(after: Stored, built: Document, folded: int, now_us: int, policy: Po
     built["version"] = after.version
     built["updatedAt"] = format_time(now_us)
     days = policy.retention_days if built["terminal"] else policy.open_retention_days
-    expires_ms = max(after.state.last_received // 1000 + days * _DAY_MS, now_us // 1000 + _LEAST_KEPT_MS)
+    expires_ms = max(after.state.last_received // 1000 + days * _DAY_MS, kept_ms)
     return Advance(after, built, changed, previous, folded, expires_ms)
 
 

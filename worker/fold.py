@@ -95,11 +95,17 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             if verdict.on(error) is Verdict.GIVE_UP:
                 raise
             tally.failed += 1
-            logger.exception("order cannot be folded", order=order.name, retry_ms=_TROUBLED_MS)
+            logger.error(
+                "order cannot be folded",
+                order=order.name,
+                error=type(error).__name__,
+                where=verdict.where(error),
+                retry_ms=_TROUBLED_MS,
+            )
             releases.append(Release(claimed, _TROUBLED_MS))
             continue
         if result is None:
-            releases.append(Release(claimed))
+            releases.append(Release(claimed, _waits(order, claim.now_us)))
         else:
             folded.append(_Folded(claimed, order, *result))
 
@@ -141,17 +147,19 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
         return rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole)
     before = before or Stored(State())
     new = list(records.read(order.records))
-    if not new and order.document_exists and not any(each.not_before_ms <= now_us // 1000 for each in before.deferred):
+    tries = any(each.not_before_ms <= now_us // 1000 for each in before.deferred)
+    if not new and not tries and (order.document_exists or not before.state.orders):
         return None
     outcome = advance(tenant, reference, before, new, now_us, policy)
     for failed in outcome.failed:
+        # Neither the message nor the traceback: an error may quote the event. The dead letter has both.
         logger.warning(
             "event cannot be folded",
             tenant=tenant,
             order=reference,
             attempts=failed.attempts,
             error=type(failed.error).__name__,
-            exc_info=failed.error if failed.attempts == 1 else None,
+            where=verdict.where(failed.error),
         )
     return outcome, order.cursor + len(order.records)
 
@@ -168,29 +176,37 @@ def _keep_letters(store: Store, folded: _Folded, tally: Tally) -> None:
             order=letter.reference,
             dead_letter=letter.id,
             reason=letter.reason,
-            detail=letter.detail,
             attempts=letter.attempts,
         )
 
 
 def _commit(folded: _Folded, now_us: int) -> Commit:
     order, outcome = folded.loaded, folded.outcome
-    write = outcome.changed or not order.document_exists
     document = outcome.document
+    write = document is not None and (outcome.changed or not order.document_exists)
     announcement = b""
-    if outcome.changed:
+    if outcome.changed and document is not None:
         change = Announcement(document["version"], document["status"], outcome.previous, document["terminal"], now_us)
         announcement = change.encoded()
     return Commit(
         name=order.name,
         revision=order.revision,
-        stored=encode(outcome.stored, compress=document["terminal"]),
+        stored=encode(outcome.stored, compress=outcome.terminal),
         cursor=folded.cursor,
         expires_ms=outcome.expires_ms,
         document=orjson.dumps(document) if write else b"",
         announcement=announcement,
         record=records.parked(outcome.parked) if outcome.parked else b"",
     )
+
+
+def _waits(order: Loaded, now_us: int) -> int | None:
+    """When an order with nothing to do now is due again (ms): more records than were read, or a try still to come."""
+    if order.has_more:
+        return 0
+    stored = decode(order.stored)
+    tries = [each.not_before_ms for each in stored.deferred] if stored else []
+    return max(0, min(tries) - now_us // 1000) if tries else None
 
 
 def _due_again(folded: _Folded, now_us: int) -> int | None:

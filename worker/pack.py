@@ -22,12 +22,12 @@ _FEW: Final = 8
 def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
     """Whether an order's log should be packed after this commit."""
     single = commit.cursor - loaded.packed
-    return single >= LOT or (single > 0 and outcome.document["terminal"])
+    return single >= LOT or (single > 0 and outcome.terminal)
 
 
 def pack(store: Store, loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
     """Pack an order's folded records; False if the order has moved on."""
-    keep = 0 if outcome.document["terminal"] and loaded.packed <= _FEW else loaded.packed
+    keep = 0 if outcome.terminal and loaded.packed <= _FEW else loaded.packed
     revision = b"%d" % (int(commit.revision or 0) + 1)
     folded = store.run(folding.folded_records(commit.name, keep, commit.cursor))
     packed = records.pack(records.read(folded))

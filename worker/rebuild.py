@@ -14,15 +14,24 @@ from worker.advance import Policy
 _TRIES = 20
 
 
+class CannotFold(GelatoRollupError):
+    """An event that the order's document is made of cannot be folded any more: the order is left as it is."""
+
+
 class Busy(GelatoRollupError):
     """An order got new events faster than it could be rebuilt."""
 
 
 def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool | None:
-    """Rebuild one order; whether its document has changed, None for an unknown order. Raises `Busy`."""
+    """Rebuild one order; whether its document has changed, None for an unknown order.
+
+    Raises `Busy`, and `CannotFold` where an event raises: the order stays as it is then.
+    """
     name = keys.order_name(tenant, reference)
     for _ in range(_TRIES):
         (loaded,) = store.run(folding.load([name]))
+        if loaded.announcement:  # of a worker that died before it could tell
+            store.run(folding.announce([(name, loaded.announcement)]))
         whole = store.run(folding.whole_log(name))
         if not whole:
             return None
@@ -30,7 +39,15 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
         now_us = int(seconds) * 1_000_000 + int(microseconds)
         old = decode(loaded.stored) or Stored(State(), version=int(loaded.revision or 0))
         outcome = advance.rebuild(tenant, reference, old, records.read(whole), now_us, policy)
+        if outcome.failed:
+            error = outcome.failed[0].error
+            raise CannotFold(
+                f"order {reference!r} of {tenant}: {len(outcome.failed)} of its events cannot be folded "
+                f"({type(error).__name__}); it is left as it is"
+            ) from error
         document = outcome.document
+        if document is None:
+            return False
         commit = Commit(
             name=name,
             revision=loaded.revision,

@@ -6,10 +6,10 @@ sweep is a thread of each worker process, beside the main thread that RQ has for
 
 import threading
 
-from shared import log
+from shared import log, tenants
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Store, orders
 from worker.fold import fold_due
 from worker.shift import policy_of, stop_asked
 
@@ -18,6 +18,8 @@ logger = log.get("worker.sweep")
 #: An order that was due for so long is nobody's: shifts take orders within milliseconds, or their batch's time.
 OVERDUE_MS = 3_000
 _EVERY_SECONDS = 1.0
+#: A look at 500 entries of an index that often: a million orders in half a day.
+_TIDY_EVERY_ROUNDS = 20
 
 
 class Sweep(threading.Thread):
@@ -27,10 +29,13 @@ class Sweep(threading.Thread):
         super().__init__(name="sweep", daemon=True)
         self._store = store
         self._settings = settings
+        self._tenants = sorted(tenants.load(settings).by_name)
+        self._tidied: dict[str, int] = {}
 
     def run(self) -> None:
         """The thread's life."""
         policy = policy_of(self._settings)
+        rounds = 0
         while not stop_asked.wait(_EVERY_SECONDS):
             try:
                 while not stop_asked.is_set():
@@ -40,8 +45,17 @@ class Sweep(threading.Thread):
                     if not tally.orders:
                         break
                     logger.warning("swept", orders=tally.orders, events=tally.events, waiting=tally.waiting)
+                rounds += 1
+                if rounds % _TIDY_EVERY_ROUNDS == 0:
+                    self._tidy()
             except StoreUnavailable as error:
                 logger.warning("sweep waits for the server", error=str(error))
             except Exception:
                 # A thread that dies in silence would leave nobody to notice lost kicks.
                 logger.exception("sweep failed")
+
+    def _tidy(self) -> None:
+        """Take orders whose retention has ended out of the indexes, some at a time."""
+        for tenant in self._tenants:
+            cursor = self._tidied.get(tenant, 0)
+            self._tidied[tenant] = self._store.run(orders.tidy(tenant, cursor))

@@ -1,6 +1,8 @@
 """What is to be done about an error in a fold. The one place that decides."""
 
+import traceback
 from enum import Enum
+from pathlib import Path
 
 from rq.exceptions import StopRequested
 from rq.timeouts import BaseTimeoutException
@@ -30,3 +32,9 @@ def on(error: BaseException) -> Verdict:
     if isinstance(error, _INNOCENT) or not isinstance(error, Exception):
         return Verdict.GIVE_UP
     return Verdict.PARK if isinstance(error, OrderLimit) else Verdict.RETRY
+
+
+def where(error: BaseException) -> str:
+    """Where an error was raised, as `file:line`: what a log may say of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"

@@ -38,7 +38,8 @@ def fold(bench: Bench) -> Result:
             "nothing is due",
         },
     )
-    prepared = _prepare(bench)
+    prepared = _prepare(bench.scratch / "backlog", bench, _fill_ours)
+    prepared_stream = _prepare(bench.scratch / "stream", bench, _fill_stream)
 
     def ours(processes: int) -> Callable[[], None]:
         return lambda: _ours(bench, result, prepared, processes)
@@ -52,27 +53,41 @@ def fold(bench: Bench) -> Result:
                 ("one worker", ours(1)),
                 ("B, SimpleWorker", rq("simple")),
                 ("two workers", ours(2)),
-                ("D", lambda: _streams(bench, result)),
+                ("D", lambda: _streams(bench, result, prepared_stream)),
                 ("B, forking Worker", rq("forking")),
             ]
         )
     finally:
         shutil.rmtree(prepared, ignore_errors=True)
+        shutil.rmtree(prepared_stream, ignore_errors=True)
     result.target("one worker / B with SimpleWorker", result.ratio("ours, 1 worker", "B, SimpleWorker"), 100, digits=0)
     result.target("one worker / B with Worker", result.ratio("ours, 1 worker", "B, forking Worker"), 300, digits=0)
     result.target("two workers / one", result.ratio("ours, 2 workers", "ours, 1 worker"), 1.5)
     return result
 
 
-def _prepare(bench: Bench) -> Path:
-    """A directory with the backlog in an append-only file, made once by the receiver's own operation."""
-    keep = bench.scratch / "backlog"
+def _prepare(keep: Path, bench: Bench, put: Callable[[Stage, int], None]) -> Path:
+    """A directory with a hidden backlog in an append-only file, made once and copied for each run."""
     with Stage(bench.scratch) as stage:
-        fill(stage.store, lives.interleaved("R", bench.sizes.backlog_orders, events=EVENTS))
-        hide(stage.store)
+        put(stage, bench.sizes.backlog_orders)
         stage.server.stop(signal.SIGTERM)
         shutil.copytree(stage.directory / "appendonlydir", keep / "appendonlydir")
     return keep
+
+
+def _fill_ours(stage: Stage, orders: int) -> None:
+    """By the receiver's own operation."""
+    fill(stage.store, lives.interleaved("R", orders, events=EVENTS))
+    hide(stage.store)
+
+
+def _fill_stream(stage: Stage, orders: int) -> None:
+    with stage.store.client.pipeline(transaction=False) as pipeline:
+        for event in lives.interleaved("R", orders, events=EVENTS):
+            pipeline.xadd("hidden", {"o": event.reference, "e": event.body})
+            if len(pipeline) >= 1_000:
+                pipeline.execute()
+        pipeline.execute()
 
 
 def _ours(bench: Bench, result: Result, prepared: Path, processes: int) -> None:
@@ -115,17 +130,10 @@ def _rq(bench: Bench, result: Result, kind: str) -> None:
         result.check(f"fold, {name}: the documents hold every event once", found == expected, f"{found} of {expected}")
 
 
-def _streams(bench: Bench, result: Result) -> None:
-    orders = bench.sizes.backlog_orders
-    expected = orders * EVENTS
-    with Stage(bench.scratch) as stage:
+def _streams(bench: Bench, result: Result, prepared: Path) -> None:
+    expected = bench.sizes.backlog_orders * EVENTS
+    with Stage(bench.scratch, seed=prepared) as stage:
         client = stage.store.client
-        with client.pipeline(transaction=False) as pipeline:
-            for event in lives.interleaved("R", orders, events=EVENTS):
-                pipeline.xadd("hidden", {"o": event.reference, "e": event.body})
-                if len(pipeline) >= 1_000:
-                    pipeline.execute()
-            pipeline.execute()
         stage.baseline("streams_reader.py")
         wait_for(lambda: client.info("clients")["blocked_clients"] == 1, [], what="the reader of the stream")
         newest = client.xrevrange("hidden", count=1)[0][0]

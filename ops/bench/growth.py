@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ops.bench import lives, subjects
@@ -16,7 +16,7 @@ from ops.bench.backlog import fill, fold_all
 from ops.bench.bench import Bench
 from ops.bench.latency import note
 from ops.bench.lives import Event
-from ops.bench.processes import Stage, wait_for
+from ops.bench.processes import Stage
 from ops.bench.results import Result
 from ops.bench.steady import Post, Seen, drive, percentile, schedule
 from ops.bench.subjects import Running
@@ -27,7 +27,6 @@ from shared.store import orders as stored_orders
 _UNIT: Final = "us of CPU/event"
 _RATE: Final = 500
 _LARGE_RATE: Final = 50
-_IDLE_SECONDS: Final = 2.0
 _HAMMERED_LINES: Final = 1_000
 _OTHERS_RATE: Final = 200
 _HAMMER_RATE: Final = 200
@@ -215,25 +214,24 @@ def _measure(
     events: Sequence[Event],
     rate: int,
     known: dict[str, int] | None = None,
-) -> Seen:
+) -> None:
     running = subjects.ours(stage)
     try:
-        idle = _cpu_while(running, lambda: time.sleep(_IDLE_SECONDS)) / _IDLE_SECONDS
+        time.sleep(bench.sizes.growth_quiet_seconds)
+        idle_seconds = bench.sizes.growth_idle_seconds
+        idle = _cpu_while(running, lambda: time.sleep(idle_seconds)) / idle_seconds
         start = time.perf_counter()
         seen: list[Seen] = []
         spent = _cpu_while(running, lambda: seen.append(drive(running.subject, schedule(events, rate), known)))
         spent -= idle * (time.perf_counter() - start)
         result.add(name, spent / len(events) * 1e6, _UNIT)
-        note_check(result, name, seen[0], len(events))
+        _check_all_shown(result, name, seen[0], len(events))
         result.add(f"{name}, visible p99", percentile(seen[0].visible, 0.99) * 1000, "ms", 2)
-        wait_for(lambda: True, [stage.server], what="the server")
-        return seen[0]
     finally:
         stage.stop()
 
 
-def note_check(result: Result, name: str, seen: Seen, sent: int) -> None:
-    """Check that every event was answered and shown."""
+def _check_all_shown(result: Result, name: str, seen: Seen, sent: int) -> None:
     result.check(
         f"growth, {name}: every event shows in a document",
         not seen.refused and not seen.missing,
@@ -248,7 +246,6 @@ def _cpu_while(running: Running, do: Callable[[], None]) -> float:
 
 
 def _flat(result: Result, what: str, names: Sequence[str]) -> None:
-    medians: Iterable[float] = [result.median(name) for name in names]
-    figures = list(medians)
+    figures = [result.median(name) for name in names]
     worst = max(figures) / figures[0] if figures and figures[0] else math.nan
     result.target(f"cost per event by {what}, worst / first", worst, 1.25, at_least=False)

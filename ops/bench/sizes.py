@@ -9,7 +9,7 @@ class Sizes:
     """Counts and durations (seconds)."""
 
     #: wrk's measured part; a second of warming up goes before it.
-    intake_seconds: int = 4
+    intake_seconds: int = 3
     #: redis-benchmark's requests, with pipelining; a quarter of it without.
     limit_requests: int = 200_000
     #: Orders of 20 events in the backlog of the fold, and in that of RQ.
@@ -24,6 +24,9 @@ class Sizes:
     histories: tuple[int, ...] = (10, 100, 1_000)
     lines: tuple[int, ...] = (10, 100, 1_000)
     growth_seconds: float = 5.0
+    #: Processes that have just started are still busy with themselves; then their idle time is measured.
+    growth_quiet_seconds: float = 1.0
+    growth_idle_seconds: float = 2.0
 
 
 FULL: Final = Sizes()
@@ -54,4 +57,6 @@ TINY: Final = Sizes(
     histories=(3, 6),
     lines=(3, 6),
     growth_seconds=0.5,
+    growth_quiet_seconds=0.1,
+    growth_idle_seconds=0.2,
 )

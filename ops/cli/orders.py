@@ -28,6 +28,7 @@ from shared.errors import GelatoRollupError
 from shared.reader import Reader
 from shared.store import Store
 from shared.store import orders as stored_orders
+from worker.rebuild import Busy, CannotFold
 from worker.rebuild import rebuild as rebuild_one
 from worker.shift import policy_of
 
@@ -133,15 +134,22 @@ def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json:
         fail("name some references, or say --all", USAGE)
     settings = settings_in_force()
     policy = policy_of(settings)
-    rebuilt, changed, unknown = 0, [], []
+    rebuilt = 0
+    changed: list[dict[str, str]] = []
+    left: list[dict[str, str]] = []
+    unknown: list[str] = []
     with open_store(settings) as store, progress() as bar:
         names = sorted(tenants.load(settings).by_name) if all_orders else [tenant]
         total = sum(store.run(stored_orders.count(name)) for name in names) if all_orders else len(references)
         task = bar.add_task("rebuilding", total=total)
         for name in names:
             for reference in _all_references(store, name) if all_orders else references:
-                result = rebuild_one(store, name, reference, policy)
                 bar.advance(task)
+                try:
+                    result = rebuild_one(store, name, reference, policy)
+                except (CannotFold, Busy) as error:
+                    left.append({"tenant": name, "orderReferenceId": reference, "why": str(error)})
+                    continue
                 if result is None:
                     unknown.append(reference)
                     continue
@@ -149,11 +157,15 @@ def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json:
                 if result:
                     changed.append({"tenant": name, "orderReferenceId": reference})
     if as_json:
-        print_json({"rebuilt": rebuilt, "changed": changed, "unknown": [] if all_orders else unknown})
+        print_json({"rebuilt": rebuilt, "changed": changed, "left": left, "unknown": [] if all_orders else unknown})
     else:
         out.print(f"{rebuilt} rebuilt, {len(changed)} changed", highlight=False)
         for each in changed:
             out.print(f"  changed: {each['tenant']} {tree.visible(each['orderReferenceId'])}", markup=False)
+        for each in left:
+            out.print(f"  left as it is: {tree.visible(each['why'])}", markup=False)
+    if left:
+        fail(f"{len(left)} left as they are", FOUND_SOMETHING_WRONG)
     if unknown and not all_orders:
         fail(f"unknown: {tree.visible(', '.join(unknown))}", FOUND_SOMETHING_WRONG)
 

@@ -7,15 +7,21 @@ from redis.exceptions import ResponseError
 from shared.schema import Change
 from shared.store import keys
 from shared.store.calls import Call, Operation
+from shared.store.orders import Listed
 
 _Id = bytes
 
 
 class Entry(NamedTuple):
-    """One entry of the stream; `change` is None for one that is not ours to read (deleted meanwhile)."""
+    """One entry of the stream; `change` is None for one that was trimmed or deleted meanwhile."""
 
     id: _Id
     change: Change | None
+
+    @property
+    def milliseconds(self) -> int:
+        """When it was written, by the server's clock."""
+        return _parsed(self.id)[0]
 
 
 class Position(NamedTuple):
@@ -69,7 +75,8 @@ def read_group(group: str, consumer: str, after: str, count: int, block_ms: int 
 def take_over(group: str, consumer: str, idle_ms: int, count: int) -> Operation[list[Entry]]:
     """Entries that other consumers were given and have not acknowledged for long: their readers died."""
     (answer,) = yield [Call("XAUTOCLAIM", (keys.CHANGES,), (group, consumer, idle_ms, "0-0", "COUNT", count))]
-    return [Entry(entry_id, _change(fields)) for entry_id, fields in answer[1]]
+    found = [Entry(entry_id, _change(fields)) for entry_id, fields in answer[1]]
+    return [Entry(entry_id, None) for entry_id in answer[2]] + found
 
 
 def acknowledge(group: str, ids: list[_Id]) -> Operation[None]:
@@ -90,12 +97,13 @@ def read(after: bytes, count: int, block_ms: int) -> Operation[list[Entry]]:
     return _entries(answer)
 
 
-def changed_since(tenant: str, since_ms: int, offset: int, count: int) -> Operation[list[str]]:
-    """A tenant's orders that changed since a time, longest ago first."""
+def changed_since(tenant: str, since_ms: int, count: int) -> Operation[list[Listed]]:
+    """A tenant's orders that changed at or after a time, longest ago first."""
     (answer,) = yield [
-        Call("ZRANGEBYSCORE", (keys.index(tenant),), (since_ms, "+inf", "LIMIT", offset, count)),
+        Call("ZRANGEBYSCORE", (keys.index(tenant),), (since_ms, "+inf", "WITHSCORES", "LIMIT", 0, count)),
     ]
-    return [keys.unescaped(name.decode()) for name in answer]
+    pairs = zip(answer[0::2], answer[1::2], strict=True)
+    return [Listed(keys.unescaped(name.decode()), int(float(score))) for name, score in pairs]
 
 
 def _entries(answer: Any) -> list[Entry]:

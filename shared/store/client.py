@@ -168,6 +168,8 @@ class AsyncStore:
 
     async def run(self, operation: Operation[T]) -> T:
         """Drive an operation to its end. Raises `StoreUnavailable` where the server cannot be reached or refuses."""
+        task = asyncio.current_task()
+        asked = task.cancelling() if task else 0
         try:
             step = next(operation)
             while True:
@@ -181,6 +183,11 @@ class AsyncStore:
             return stop.value  # type: ignore[no-any-return]
         except _FAILURES as error:
             raise StoreUnavailable(_said(error)) from error
+        finally:
+            # redis-py sends within `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes just as the
+            # sending is done: a task that is stopped would go on for ever, a patience end after the socket's timeout.
+            if task and task.cancelling() > asked:
+                raise asyncio.CancelledError
 
     async def close(self) -> None:
         """Close all connections."""

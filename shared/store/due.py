@@ -45,7 +45,7 @@ class Pending(NamedTuple):
 
 def mark(names: Iterable[str]) -> Operation[None]:
     """Mark orders as due and wake a shift."""
-    items = [((keys.due(shard), keys.marks(shard)), (name,)) for name in names for shard in (keys.shard_of(name),)]
+    items = [(_shard_keys(keys.shard_of(name)), (name,)) for name in names]
     if items:
         yield [Batch(MARK, items), Call(WAKE, (keys.WAKE,))]
 

@@ -8,16 +8,18 @@ import msgspec
 from shared.clock import format_time
 from shared.store import keys
 from shared.store.calls import Batch, Call, Operation, Step
-from shared.store.scripts import ANNOUNCED, COMMIT, LOAD, PACK
+from shared.store.scripts import ANNOUNCED, COMMIT, INDEX, LOAD, PACK
 
-#: Log records read of one order at a time; the rest follows in the next batch.
+#: Log records read of one order at a time, and their bytes, of one order and of a batch; the rest follows later.
 MAX_RECORDS: Final = 1_000
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
 
 
 class Loaded(NamedTuple):
-    """One order as stored. `records` are those that are not folded yet (at most `MAX_RECORDS`)."""
+    """One order as stored. `records` are those that are not folded yet, as many as the bounds allow, perhaps none."""
 
     name: str
     revision: bytes
@@ -28,6 +30,11 @@ class Loaded(NamedTuple):
     document_exists: bool
     log_length: int
     records: list[bytes]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the log holds more unfolded records than were read."""
+        return self.log_length > self.cursor + len(self.records)
 
 
 class Announcement(msgspec.Struct):
@@ -60,7 +67,9 @@ class Commit(NamedTuple):
 
 def load(names: Sequence[str]) -> Operation[list[Loaded]]:
     """Read the state and the new records of some orders."""
-    (answers,) = yield [Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=(MAX_RECORDS,))]
+    (answers,) = yield [
+        Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=(MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES))
+    ]
     return [
         Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new)
         for name, (revision, cursor, packed, announcement, stored, exists, length, new) in zip(
@@ -100,7 +109,7 @@ def commit(commits: Sequence[Commit]) -> Operation[list[bool]]:
 def announce(changes: Sequence[tuple[str, bytes]]) -> Operation[None]:
     """Tell of changes, `(order's name, announcement)`, then note that they were told: told at least once."""
     step: Step = []
-    indexed: dict[str, list[Any]] = {}
+    indexed: dict[str, list[str]] = {}
     for name, encoded in changes:
         change = msgspec.json.decode(encoded, type=Announcement)
         tenant, reference = keys.split_order_name(name)
@@ -115,8 +124,8 @@ def announce(changes: Sequence[tuple[str, bytes]]) -> Operation[None]:
         }
         words = tuple(word for field in fields.items() for word in field)
         step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *words)))
-        indexed.setdefault(tenant, []).extend((change.at_us // 1000, name.partition("/")[2]))
-    step.extend(Call("ZADD", (keys.index(tenant),), tuple(scores)) for tenant, scores in indexed.items())
+        indexed.setdefault(tenant, []).append(keys.escaped(reference))
+    step.extend(Call(INDEX, (keys.index(tenant),), tuple(names)) for tenant, names in indexed.items())
     yield step
     yield [Batch(ANNOUNCED, [((keys.meta(name),), (encoded,)) for name, encoded in changes])]
 

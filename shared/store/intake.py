@@ -70,7 +70,7 @@ def accept(
         item_keys: tuple[str, ...] = (keys.log(name), keys.meta(name))
         if not cluster:
             shard = keys.shard_of(name)
-            item_keys += (keys.due(shard), keys.marks(shard))
+            item_keys += (keys.due(shard), keys.marks(shard), keys.leases(shard))
         letter, record = records.letter_of(came_as), records.body(received, event.text)
         items.append((item_keys, (identity_digest(event.identity), event.digest, letter, record, name)))
     batch = Batch(ACCEPT, items, common=("0" if cluster else "1", max_events), tail=() if cluster else (keys.WAKE,))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from shared.store import due, keys, records
 from shared.store.calls import Call, Operation
+from shared.store.scripts import FORGET
 
 
 class Listed(NamedTuple):
@@ -56,10 +57,22 @@ def newest(tenant: str, after: Listed | None, limit: int) -> Operation[list[List
     return found[:limit]
 
 
-def forget(tenant: str, references: Sequence[str]) -> Operation[None]:
-    """Take orders that are gone (their retention has ended) out of the index."""
-    if references:
-        yield [Call("ZREM", (keys.index(tenant),), tuple(map(keys.escaped, references)))]
+def forget(tenant: str, gone: Sequence[Listed]) -> Operation[None]:
+    """Take orders that are gone (their retention has ended) out of the index, unless they came back meanwhile."""
+    if gone:
+        words = tuple(word for each in gone for word in (keys.escaped(each.reference), each.changed_ms))
+        yield [Call(FORGET, (keys.index(tenant),), words)]
+
+
+def tidy(tenant: str, cursor: int, at_once: int = 500) -> Operation[int]:
+    """Look at some entries of an index, and take out those whose orders are gone; the cursor to go on from."""
+    (answer,) = yield [Call("ZSCAN", (keys.index(tenant),), (cursor, "COUNT", at_once))]
+    following, found = answer
+    listed = [Listed(keys.unescaped(name.decode()), int(score)) for name, score in found]
+    if listed:
+        exist = yield [Call("EXISTS", (keys.document_key(tenant, each.reference),)) for each in listed]
+        yield from forget(tenant, [each for each, there in zip(listed, exist, strict=True) if not there])
+    return int(following)
 
 
 def close(tenant: str, reference: str, received: int) -> Operation[bool]:

@@ -319,6 +319,7 @@ def test_two_workers_that_pack_the_same_log_do_not_cut_off_what_came_meanwhile(s
         other.before[scripts.COMMIT] = lambda _: packer.carry_out(packing)
         other.before[scripts.PACK] = lambda _: accept(store, webhook("A", 41))
         fold(other)
+        accept(store, webhook("A", 41))  # where the other one had nothing to pack
 
     packer.before[scripts.PACK] = meanwhile
     fold(packer)
@@ -386,7 +387,10 @@ def test_a_worker_that_announces_late_does_not_take_the_index_back(store: Store,
     slow.meanwhile = another_folds
     fold(slow, lease_seconds=0.02)
     slow.close()
-    assert server.client.zscore(keys.index("default"), "A") == newer[0]
+    told = server.client.zscore(keys.index("default"), "A")
+    assert told is not None
+    assert newer[0] is not None
+    assert told >= newer[0]
 
 
 def test_2000_events_survive_workers_that_are_killed_at_random(

@@ -74,7 +74,7 @@ def test_an_order_whose_kick_and_wake_were_lost_is_folded_anyway(store: Store, s
 
     store.run(stored_only())  # type: ignore[arg-type]
     shard = keys.shard_of("default/A")
-    store.run(one(MARK, keys.due(shard), keys.marks(shard), arguments=("default/A",)))
+    store.run(one(MARK, keys.due(shard), keys.marks(shard), keys.leases(shard), arguments=("default/A",)))
     assert server.client.exists(keys.WAKE) == 0
     eventually(lambda: folded(store, "A") == 1, what="the order to be folded")
 
@@ -93,7 +93,7 @@ def test_without_rqs_server_the_sweep_folds(store: Store, start: Start, tmp_path
     accept(store, webhook("A"), webhook("B"))
     worker = start("worker", RQ_REDIS_URL=f"unix://{tmp_path}/nobody-listens-here")
     eventually(lambda: folded(store, "A") + folded(store, "B") == 2, what="the sweep to fold")
-    assert said(worker, "swept")
+    eventually(lambda: said(worker, "swept"), what="the sweep to say so")
     works(store, "C")
     assert worker.terminate(10) == 0
 

@@ -82,7 +82,16 @@ class Cluster:
     """Three primaries that share the slots."""
 
     def __init__(self, directory: Path) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--appendonly", "yes", "--appendfsync", "always")
+        options = (
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        )
         self.nodes = [Node(directory, *options, port=_cluster_port()) for _ in range(3)]
         self.url = "redis+cluster://" + ",".join(node.address for node in self.nodes)
 
@@ -148,8 +157,10 @@ class _SentinelNode(Node):
         self._config.write_text(
             f"bind 127.0.0.1\nport {self.port}\ndir {self.directory}\n"
             f"sentinel monitor {service} 127.0.0.1 {primary.port} {quorum}\n"
-            f"sentinel down-after-milliseconds {service} 400\n"
-            f"sentinel failover-timeout {service} 2000\n"
+            # 400 ms were less than a busy machine's disk takes for an fsync now and then: the Sentinels failed over and
+            # over again, and had two primaries for ten seconds.
+            f"sentinel down-after-milliseconds {service} 1000\n"
+            f"sentinel failover-timeout {service} 5000\n"
             f"sentinel parallel-syncs {service} 2\n"
         )
 
@@ -163,7 +174,7 @@ class Replicated:
     SERVICE = "gelato"
 
     def __init__(self, directory: Path) -> None:
-        disk = ("--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0")
+        disk = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0")
         self.primary = Node(directory, *disk)
         follow = ("--replicaof", f"127.0.0.1 {self.primary.port}")
         self.replicas = [Node(directory, *disk, *follow) for _ in range(2)]
@@ -238,10 +249,11 @@ async def own_answers(url: str, nodes: Sequence[Node], *, hang_seconds: float = 
 
     async def cancelled(seconds: float) -> bool:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as bound:
                 await ask(several=chance.random() < 0.5)
         except TimeoutError:
             return True
+        assert not bound.expired(), "a cancellation was lost on the way"
         return False
 
     try:

@@ -8,12 +8,14 @@ local secret = os.getenv('BENCH_SECRET')
 local head = 'POST /webhooks/gelato HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nX-Webhook-Secret: '
   .. secret .. '\r\nContent-Length: '
 local bodies, body
-local over = 0
+local calls, over = 0, 0
 
 function init(arguments) bodies = io.open(os.getenv('BENCH_BODIES')) end
 
 function request()
-  local line = bodies:read('*l')
+  calls = calls + 1
+  -- wrk makes one request before it starts, to look at, and does not send it: its body is said again.
+  local line = calls == 2 and body or bodies:read('*l')
   if line then
     body = line
   else

@@ -1,6 +1,6 @@
 -- Store events, each in its order's log, unless the same content is there; mark their orders as due.
 --
--- KEYS   per event: log, meta [, due, marks]      (the last two only when marking)
+-- KEYS   per event: log, meta [, due, marks, leases]      (the last three only when marking)
 --        last, only when marking: wake
 -- ARGV   1: "1" to mark in the same call (one server), "0" not to (a cluster: other slots)
 --        2: the most events that one order may have
@@ -15,7 +15,7 @@
 --@include due.lua
 local marking = ARGV[1] == '1'
 local most = tonumber(ARGV[2])
-local stride = marking and 4 or 2
+local stride = marking and 5 or 2
 local count = math.floor(#KEYS / stride)
 local results, woken = {}, false
 
@@ -36,10 +36,14 @@ local function accept(n)
   if duplicate and kind == 'W' then
     if tonumber(redis.call('HGET', meta, 'c') or '0') < redis.call('LLEN', log) then flags = 2 end
   else
-    if redis.call('HLEN', meta) > most or redis.call('LLEN', log) >= most or #digests >= 16 * most then return 8 end
+    if not duplicate and tonumber(redis.call('HGET', meta, 'e') or '0') >= most then return 8 end
+    if redis.call('LLEN', log) >= 2 * most then return 8 end
     -- A snapshot that is known is folded again with its later receipt, and does not count as another event.
     redis.call('RPUSH', log, (duplicate and string.lower(kind) or kind) .. rest)
-    if not duplicate then redis.call('HSET', meta, identity, digests .. digest) end
+    if not duplicate then
+      redis.call('HSET', meta, identity, digests .. digest)
+      redis.call('HINCRBY', meta, 'e', 1)
+    end
     -- An order near its end is kept until the fold has given it a new one.
     if redis.call('PTTL', meta) >= 0 then
       redis.call('PERSIST', log)
@@ -48,7 +52,7 @@ local function accept(n)
     flags = 3 + ((digests ~= '' and not duplicate) and 4 or 0)
   end
   if marking and flags >= 2 then
-    if mark(KEYS[(n - 1) * stride + 3], KEYS[(n - 1) * stride + 4], name) then woken = true end
+    if mark(KEYS[(n - 1) * stride + 3], KEYS[(n - 1) * stride + 4], KEYS[(n - 1) * stride + 5], name) then woken = true end
   end
   return flags
 end

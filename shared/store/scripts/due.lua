@@ -5,10 +5,12 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Mark one order. A lease that somebody holds stays; the release sees that the mark has changed. True if it was not due.
-local function mark(due, marks, name)
+-- Mark one order. A lease that somebody holds stays: the release sees that the mark has changed. An order that waits for the
+-- retry of one of its events is due at once: its other events do not wait. True if there is new work for somebody.
+local function mark(due, marks, leases, name)
   redis.call('HINCRBY', marks, name, 1)
-  return redis.call('ZADD', due, 'NX', now_ms(), name) == 1
+  local how = redis.call('HEXISTS', leases, name) == 1 and 'NX' or 'LT'
+  return redis.call('ZADD', due, how, 'CH', now_ms(), name) == 1
 end
 
 -- Wake one idle shift. One token is enough: a shift that finds more than it can carry wakes the next.

@@ -14,6 +14,8 @@ if front == 0 then redis.call('DEL', KEYS[1]) else redis.call('LTRIM', KEYS[1], 
 redis.call('RPUSH', KEYS[1], ARGV[4])
 for _, record in ipairs(later) do redis.call('RPUSH', KEYS[1], record) end
 redis.call('HSET', KEYS[2], 'c', front + 1, 'p', front + 1)
+-- Whoever loaded the order before this holds a cursor into a log that is no more: its commit must fail.
+redis.call('HINCRBY', KEYS[2], 'r', 1)
 local ends = redis.call('PEXPIRETIME', KEYS[2])
 if ends >= 0 then redis.call('PEXPIREAT', KEYS[1], ends) end
 return 1
