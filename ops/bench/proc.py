@@ -1,5 +1,8 @@
 """What the kernel knows of a process: processor time and memory, from /proc."""
 
+import os
+import resource
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +20,30 @@ def rss_bytes(pid: int) -> int:
 def peak_rss_bytes(pid: int) -> int:
     """The most resident memory that a process ever had."""
     return _status_kib(pid, "VmHWM") * 1024
+
+
+class Others:
+    """What the rest of the machine did meanwhile: noise that no median takes away."""
+
+    def __init__(self) -> None:
+        self._started = self._now()
+
+    def share(self) -> float:
+        """Processor time of others, and what the hypervisor took, since this was made: share of all cores.
+
+        Exact once all processes that this one has started, and theirs, have ended and been waited for.
+        """
+        at, busy, own = (now - then for now, then in zip(self._now(), self._started, strict=True))
+        return max(0.0, busy - own) / (at * (os.cpu_count() or 1))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        user, nice, system, _idle, _waiting, interrupts, soft, stolen = map(
+            int, Path("/proc/stat").read_text().split()[1:9]
+        )
+        busy = (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return time.monotonic(), busy, sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -4,11 +4,12 @@ import contextlib
 import datetime
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ops.bench import machine
+from ops.bench import machine, proc
 from ops.bench.bench import Bench
 from ops.bench.fold import fold
 from ops.bench.growth import growth
@@ -26,6 +27,8 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], Result]]] = {
     "memory": memory,
     "growth": growth,
 }
+#: The kernel's own work is a few hundredths.
+_NOISY_SHARE: Final = 0.08
 #: Without a word: everything but scale.
 USUAL: Final = ("intake", "fold", "latency")
 
@@ -42,7 +45,7 @@ def run(
     """What the figures belong to, and the results. `step` is told the benchmark, what it does, and of how many steps."""
     with scratch_directory() as scratch:
         of = machine.machine(scratch)
-        about = {
+        about: dict[str, Any] = {
             "command": command,
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "runs": runs,
@@ -54,7 +57,15 @@ def run(
         results = []
         for name in names:
             bench = Bench(scratch, runs, sizes, lambda what, total, name=name: step(name, what, total))  # type: ignore[misc]
-            results.append(BENCHMARKS[name](bench))
+            others, start = proc.Others(), time.monotonic()
+            result = BENCHMARKS[name](bench)
+            result.settings["tookSeconds"] = round(time.monotonic() - start, 1)
+            share = result.settings["othersShareOfProcessors"] = round(others.share(), 3)
+            if share > _NOISY_SHARE:
+                about["warnings"].append(
+                    f"{name}: others used {share:.0%} of the processors meanwhile: figures are noisy"
+                )
+            results.append(result)
     return about, results
 
 

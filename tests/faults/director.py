@@ -66,7 +66,8 @@ class Director:
         faults += [next(self._of_the_server)] if dice > 0.35 else []
         began = time.time()
         running = [
-            pool.submit(self._inject, fault, random.Random(f"{self._rng.random()}/{fault.__name__}")) for fault in faults
+            pool.submit(self._inject, fault, random.Random(f"{self._rng.random()}/{fault.__name__}"))
+            for fault in faults
         ]
         names = [each.result() for each in running]
         ended = time.time()
@@ -97,7 +98,7 @@ class Director:
                     return waited
             except Exception as error:  # a receiver that is just starting: not well yet
                 self.last_error = error
-            time.sleep(0.05)
+            time.sleep(0.1)
         return None
 
     def _dealt(self, kinds: tuple[Fault, ...]) -> Iterator[Fault]:

@@ -85,6 +85,7 @@ class Gelato(Sender):
             rate=rate,
             retry_seconds=RETRY_SECONDS,
         )
+        self.couriers = couriers
         self.journal: list[Attempt] = []
 
     async def _attempt(self, client: httpx.AsyncClient, post: Post, cut: Cut | None) -> str | None:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from faults.stage import Actor, Stage
 from support.proxy import Cut, Moment, Trap
 
+from faults.stage import Actor, Stage
 
 #: A fault: `(stage, rng, scale)`, where `scale` shortens it; what it is counted as.
 Fault = Callable[[Stage, random.Random, float], str]
@@ -37,7 +37,6 @@ def _restart(actor: Actor, rng: random.Random, scale: float) -> None:
     actor.kill()
     time.sleep(_lasting(rng, 0.0, 1.0, scale))
     actor.launch()
-    actor.ready()
 
 
 def kill_receiver(stage: Stage, rng: random.Random, scale: float) -> str:
@@ -56,8 +55,6 @@ def kill_all_workers(stage: Stage, rng: random.Random, scale: float) -> str:
     time.sleep(_lasting(rng, 0.2, 1.5, scale))
     for actor in stage.workers:
         actor.launch()
-    for actor in stage.workers:
-        actor.ready()
     return "SIGKILL of all workers"
 
 
@@ -84,7 +81,6 @@ def roll_worker(stage: Stage, rng: random.Random, scale: float) -> str:
 def _roll(actor: Actor) -> None:
     actor.terminate()
     actor.launch()
-    actor.ready()
 
 
 def strike_worker(stage: Stage, rng: random.Random, scale: float) -> str:

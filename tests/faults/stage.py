@@ -6,12 +6,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 from support.polling import eventually
 from support.processes import Process, Receiver, environment
 from support.proxy import Proxy
@@ -51,7 +49,7 @@ class Actor:
         if isinstance(self.process, Receiver):
             self.process.ready()
         else:
-            eventually(self._worker_started, seconds=60.0, what=f"{self.name} to start")
+            eventually(self.has_started, seconds=60.0, what=f"{self.name} to start")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -93,7 +91,8 @@ class Actor:
         fresh.replace(self.clock_file())
         self.offsets.append((time.time(), seconds))
 
-    def _worker_started(self) -> bool:
+    def has_started(self) -> bool:
+        """Whether a worker has said that it works."""
         return sum(line.get("event") == "worker started" for line in self.process.said()) >= self.launches
 
 
@@ -174,8 +173,10 @@ class Stage:
 
         `leases`: since when each is known, kept between calls. One that lasts is a dead worker's.
         """
+        if not all(actor.has_started() for actor in self.workers):
+            return False
         for actor in self.receivers:
-            answer = httpx.get(f"{actor.process.base}/readyz", timeout=1.0).json()  # type: ignore[attr-defined]
+            answer = actor.process.client.get("/readyz", timeout=2.0).json()  # type: ignore[attr-defined]
             if (answer["where"], answer["spooled"]) != ("redis", 0):
                 return False
         with self.server.client.pipeline(transaction=False) as pipeline:
@@ -224,8 +225,3 @@ def _faketime() -> str | None:
     """Debian's libfaketime, if it is installed."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     return str(found[0]) if found else None
-
-
-def said(actor: Actor, event: str) -> list[Mapping[str, Any]]:
-    """The log lines of a process with this event."""
-    return [line for line in actor.process.said() if line.get("event") == event]

@@ -496,6 +496,7 @@ def test_a_rebuild_changes_nothing_where_the_fold_was_right(
     assert orjson.loads(gelato("orders", "rebuild", REFERENCE, "--json").stdout) == {
         "rebuilt": 1,
         "changed": [],
+        "left": [],
         "unknown": [],
     }
     assert orjson.loads(gelato("orders", "rebuild", "--all", "--json").stdout)["changed"] == []

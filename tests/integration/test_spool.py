@@ -100,7 +100,7 @@ def test_a_server_that_hangs_costs_one_short_wait_and_no_more(own_server: Server
         start = time.perf_counter()
         assert spooling.post(event(3, number)).json()["spooled"]
         took.append(time.perf_counter() - start)
-    assert statistics.quantiles(took, n=100)[98] < 0.25
+    assert statistics.median(took) < 0.1, "only the first one waits for the server"
     os.kill(own_server.process.pid, signal.SIGCONT)
     eventually(lambda: drained(spooling), what="the spool to be drained")
     fold_all(own_server)

@@ -1,10 +1,13 @@
 """Receivers and workers as real processes, and a client that talks to them over real HTTP."""
 
+import atexit
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,10 +42,25 @@ def environment(redis_url: str, data_dir: Path, **more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on just now, and that no other test process has been given.
+
+    The system may give one free port to two who ask one after the other, and tests run in several processes.
+    """
+    given = Path(tempfile.gettempdir()) / "gelato-rollup-test-ports"
+    given.mkdir(exist_ok=True)
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        note = given / str(port)
+        try:
+            note.touch(exist_ok=False)
+        except FileExistsError:
+            if time.time() - note.stat().st_mtime > 3600:
+                note.unlink(missing_ok=True)
+            continue
+        atexit.register(note.unlink, missing_ok=True)
+        return port
 
 
 class Process:

@@ -1,0 +1,116 @@
+"""Bugs that the bench found, each by a test with its name."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.servers import Node
+
+from receiver import drain as drain_module
+from receiver.door import Door
+from receiver.drain import Drain
+from receiver.spool import Entry, Spool
+from shared.facts import WEBHOOK
+from shared.store import AsyncStore, Store, orders, records
+
+EVENT = (
+    b'{"created":"2026-11-01T00:00:00Z","event":"order_item_status_updated","id":"is_%d","itemReferenceId":"mug",'
+    b'"orderId":"gelato-1","orderReferenceId":"order-1","status":"passed"}'
+)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path / "server").start()
+    yield node
+    node.stop()
+
+
+async def spooled(directory: Path, count: int) -> Spool:
+    spool = Spool(directory, max_events=1000, max_bytes=1 << 20)
+    now = time.time_ns() // 1000
+    for n in range(count):
+        await spool.put(Entry(now + n, records.letter_of(WEBHOOK), "default", EVENT % n))
+    return spool
+
+
+async def soon(look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if await look():
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("refusal", ["maxmemory", "replicaof"])
+def test_a_refusal_while_draining_does_not_hold_the_spool_back_once_the_server_is_well(
+    node: Node, tmp_path: Path, refusal: str
+) -> None:
+    """A server that refuses all writes says nothing of one entry: no entry is put off for it, and the order is kept."""
+
+    def refuse(refusing: bool) -> None:
+        if refusal == "maxmemory":
+            node.client.config_set("maxmemory", "1" if refusing else "0")
+        else:
+            node.client.execute_command("REPLICAOF", *(("127.0.0.1", "1") if refusing else ("NO", "ONE")))
+
+    async def run() -> bool:
+        store = AsyncStore.from_url(node.url)
+        spool = await spooled(tmp_path / "spool", 20)
+        door = Door(store, spool, 0.15, 100, lambda: None, lambda _: None)
+        drain = Drain(spool, door)
+        refuse(True)
+        drain.start()
+        await asyncio.sleep(1.5)  # the drain meets the refusal
+        refuse(False)
+
+        async def empty() -> bool:
+            return (await spool.totals()).events == 0
+
+        try:
+            return await soon(empty, 10.0)
+        finally:
+            await drain.stop()
+            await door.drain()
+            await spool.close()
+            await store.close()
+
+    assert asyncio.run(run()), "the spool waits although the server is well"
+    store = Store.from_url(node.url)
+    received = [each.received for each in store.run(orders.log("default", "order-1"))]
+    store.close()
+    assert (len(received), received) == (20, sorted(received))
+
+
+def test_an_entry_put_off_while_the_clock_was_ahead_does_not_wait_for_that_time(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the host was a day ahead when Redis refused an entry, and is right again: 30 s are 30 s."""
+
+    async def run() -> bool:
+        store = AsyncStore.from_url(node.url)
+        spool = await spooled(tmp_path / "spool", 1)
+        door = Door(store, spool, 0.15, 100, lambda: None, lambda _: None)
+        drain = Drain(spool, door)
+        ahead = 86_400_000_000
+        (waiting,) = await spool.oldest(10, time.time_ns() // 1000)
+        await spool.postpone([waiting], time.time_ns() // 1000 + ahead + drain_module._POSTPONED_US)
+        now = time.time_ns
+        monkeypatch.setattr(drain_module.time, "time_ns", lambda: now() + drain_module._POSTPONED_US * 1000)
+        drain.start()
+
+        async def empty() -> bool:
+            return (await spool.totals()).events == 0
+
+        try:
+            return await soon(empty, 5.0)
+        finally:
+            await drain.stop()
+            await door.drain()
+            await spool.close()
+            await store.close()
+
+    assert asyncio.run(run()), "the entry waits for a time that the clock was at by mistake"
