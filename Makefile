@@ -14,7 +14,7 @@ run: $(VENV)/runs
 
 ## All tests, with real servers and processes.
 test: $(VENV)/develops
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## Style.
 lint: $(VENV)/develops
