@@ -202,7 +202,6 @@ def jump_clock(stage: Stage, rng: random.Random, scale: float) -> str:
     actor.set_clock(rng.choice(CLOCK_JUMPS))
     time.sleep(_lasting(rng, 2.0, 8.0, max(scale, 0.5)))
     actor.set_clock(0.0)
-    time.sleep(1.2)  # libfaketime looks once a second
     return "clock jump of a receiver"
 
 
@@ -237,13 +236,9 @@ def kinds_for(stage: Stage) -> Kinds:
     skipped = {}
     of_processes = [
         *(kill_receiver, kill_worker, kill_all_workers, pause_receiver, pause_worker, roll_receiver, roll_worker),
-        *(strike_receiver, strike_worker, strike_worker, strike_worker, freeze_worker, freeze_worker),
+        *(strike_receiver, strike_worker, strike_worker, strike_worker, freeze_worker, freeze_worker, jump_clock),
     ]
     of_the_server = [*OUTAGES, cut_connections, forget_scripts, forget_rq]
-    if stage.clocks:
-        of_processes.append(jump_clock)
-    else:
-        skipped["clock jumps"] = "libfaketime is not installed (Debian: apt install libfaketime)"
     if stage.disk:
         of_the_server.append(fill_disk)
     else:

@@ -156,7 +156,8 @@ class Report:
             ("failed attempts", ", ".join(f"{name} {n}" for name, n in self.failed_attempts.items()) or "none"),
             (
                 "events given up after 3 tries",
-                f"{sum(self.given_up.values())} in {len(self.given_up)} orders ({self.given_up_but_kept} stored all the same)",
+                f"{sum(self.given_up.values())} in {len(self.given_up)} orders "
+                f"({self.given_up_but_kept} stored all the same)",
             ),
         ]
         lines = [f"{name:48}{value}" for name, value in rows]

@@ -21,6 +21,8 @@ from shared.store import keys, scripts
 STOP_SECONDS = 10.0
 #: Of the tmpfs that the spool lies on, where one may be mounted: room for some ten thousand events.
 SPOOL_BYTES = 32 * 1024 * 1024
+#: On the PYTHONPATH of receivers: their clocks can jump.
+_CLOCK = Path(__file__).parent / "clock"
 _SCRIPTS = {each.sha: each.name for each in vars(scripts).values() if isinstance(each, scripts.Script)}
 
 
@@ -53,11 +55,7 @@ class Actor:
 
     def kill(self) -> None:
         """SIGKILL."""
-        pid = self.process.process.pid if self.process.process else 0
         self.process.kill()
-        for litter in (f"faketime_shm_{pid}", f"faketime_sem_{pid}", f"sem.faketime_sem_{pid}"):
-            with contextlib.suppress(OSError):
-                Path("/dev/shm", litter).unlink()
 
     def terminate(self) -> tuple[int, float]:
         """SIGTERM; exit code (-9: it had to be killed) and how long it took."""
@@ -81,13 +79,13 @@ class Actor:
             self.paused.append((began, time.time()))
 
     def clock_file(self) -> Path:
-        """Where libfaketime looks for this process's clock."""
+        """Where a receiver looks how late it is (`faults/clock`)."""
         return self.process.log.with_suffix(".clock")
 
     def set_clock(self, seconds: float) -> None:
         """Let its clock jump."""
         fresh = self.clock_file().with_suffix(".new")
-        fresh.write_text(f"{seconds:+.0f}\n")
+        fresh.write_text(str(seconds))
         fresh.replace(self.clock_file())
         self.offsets.append((time.time(), seconds))
 
@@ -97,7 +95,7 @@ class Actor:
 
 
 class Stage:
-    """All processes over one directory. `clocks`: receivers' clocks can jump; `disk`: the spool's disk can be filled."""
+    """All processes over one directory. `disk`: the spool's disk can be filled."""
 
     def __init__(self, directory: Path, *, receivers: int = 2, workers: int = 2, lease_seconds: float = 2.0) -> None:
         self.directory = directory
@@ -105,7 +103,6 @@ class Stage:
         self.server = Node(directory, "--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning")
         self.proxy = Proxy(self.server.port, _SCRIPTS)
         self.data_dir = directory / "var"
-        self.faketime = _faketime()
         self._mounted = False
         self.receivers = [self._receiver(f"receiver-{n}") for n in range(receivers)]
         self.workers = [self._worker(f"worker-{n}") for n in range(workers)]
@@ -114,10 +111,6 @@ class Stage:
     def actors(self) -> list[Actor]:
         """All but the server."""
         return [*self.receivers, *self.workers]
-
-    @property
-    def clocks(self) -> bool:
-        return self.faketime is not None
 
     @property
     def disk(self) -> bool:
@@ -198,16 +191,11 @@ class Stage:
     def _receiver(self, name: str) -> Actor:
         process = Receiver(self.environment(name), self.directory / f"{name}.log")
         actor = Actor(name, process)
-        if self.faketime is not None:
-            process.env |= {
-                "LD_PRELOAD": self.faketime,
-                "FAKETIME_TIMESTAMP_FILE": str(actor.clock_file()),
-                "FAKETIME_CACHE_DURATION": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "DONT_FAKE_MONOTONIC": "1",
-                "NO_FAKE_STAT": "1",
-            }
-            actor.clock_file().write_text("+0\n")
+        process.env |= {
+            "PYTHONPATH": f"{_CLOCK}{os.pathsep}{process.env['PYTHONPATH']}",
+            "FAULTS_CLOCK_FILE": str(actor.clock_file()),
+        }
+        actor.clock_file().write_text("0")
         return actor
 
     def _worker(self, name: str) -> Actor:
@@ -219,9 +207,3 @@ class Stage:
             return
         command = ["mount", "-t", "tmpfs", "-o", f"size={SPOOL_BYTES},mode=0700", "tmpfs", str(self.spool_dir)]
         self._mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-def _faketime() -> str | None:
-    """Debian's libfaketime, if it is installed."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return str(found[0]) if found else None

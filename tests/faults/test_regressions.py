@@ -1,17 +1,21 @@
 """Bugs that the bench found, each by a test with its name."""
 
 import asyncio
+import errno
+import io
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.polling import eventually
 from support.servers import Node
 
-from receiver import drain as drain_module
 from receiver.door import Door
 from receiver.drain import Drain
 from receiver.spool import Entry, Spool
+from shared import log
 from shared.facts import WEBHOOK
 from shared.store import AsyncStore, Store, orders, records
 
@@ -88,24 +92,30 @@ def test_a_refusal_while_draining_does_not_hold_the_spool_back_once_the_server_i
 def test_an_entry_put_off_while_the_clock_was_ahead_does_not_wait_for_that_time(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock of the host was a day ahead when Redis refused an entry, and is right again: 30 s are 30 s."""
+    """The host's clock was a day ahead when Redis refused one entry; it is right again, and half a minute has passed."""
+    real = time.time_ns
+    ahead_ns = 86_400 * 10**9
+    monkeypatch.setattr("receiver.drain.time.time_ns", lambda: real() + ahead_ns)
 
     async def run() -> bool:
+        nonlocal ahead_ns
         store = AsyncStore.from_url(node.url)
         spool = await spooled(tmp_path / "spool", 1)
         door = Door(store, spool, 0.15, 100, lambda: None, lambda _: None)
         drain = Drain(spool, door)
-        ahead = 86_400_000_000
-        (waiting,) = await spool.oldest(10, time.time_ns() // 1000)
-        await spool.postpone([waiting], time.time_ns() // 1000 + ahead + drain_module._POSTPONED_US)
-        now = time.time_ns
-        monkeypatch.setattr(drain_module.time, "time_ns", lambda: now() + drain_module._POSTPONED_US * 1000)
+        node.client.set("gelato:log:{default/order-1}", "of a wrong type: this order alone is refused")
         drain.start()
+
+        async def put_off() -> bool:
+            return not await spool.oldest(1, real() // 1000 + ahead_ns // 1000)
 
         async def empty() -> bool:
             return (await spool.totals()).events == 0
 
         try:
+            assert await soon(put_off, 10.0)
+            node.client.delete("gelato:log:{default/order-1}")
+            ahead_ns = 40 * 10**9
             return await soon(empty, 5.0)
         finally:
             await drain.stop()
@@ -114,3 +124,26 @@ def test_an_entry_put_off_while_the_clock_was_ahead_does_not_wait_for_that_time(
             await store.close()
 
     assert asyncio.run(run()), "the entry waits for a time that the clock was at by mistake"
+
+
+class _FullDisk(io.BytesIO):
+    """A log file whose disk is full for one write."""
+
+    refusals = 1
+
+    def write(self, lines: Any) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(lines)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_log_that_could_not_be_written_once_is_written_again_afterwards() -> None:
+    """The thread that writes gathered lines must outlive a full disk; else a receiver is silent until it ends."""
+    file = _FullDisk()
+    gathering = log._Gathering(file)
+    gathering.write(b"lost\n")
+    eventually(lambda: file.refusals == 0, what="the first lines to be refused")
+    gathering.write(b"kept\n")
+    eventually(lambda: b"kept" in file.getvalue(), seconds=3, what="the next lines to be written")

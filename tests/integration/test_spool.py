@@ -61,6 +61,12 @@ def drained(receiver: Receiver) -> bool:
     return (where(receiver)["where"], where(receiver)["spooled"]) == ("redis", 0)
 
 
+def moved_on(server: Server, receiver: Receiver) -> None:
+    """Wait until some of the spool has been drained."""
+    known = server.client.llen("gelato:log:{default/order-5}")
+    eventually(lambda: server.client.llen("gelato:log:{default/order-5}") > known or drained(receiver))
+
+
 def fold_all(server: Server) -> None:
     store = Store.from_url(server.url)
     while shift(store, Settings(), seconds=0)["orders"]:
@@ -140,9 +146,7 @@ def test_a_receiver_killed_while_spooling_and_draining_loses_and_doubles_nothing
     own_server.start()
     for _ in range(3):  # it drains from its start on: kill it in the midst
         spooling.start()
-        own = own_server.client
-        known = own.llen("gelato:log:{default/order-5}")
-        eventually(lambda known=known: own.llen("gelato:log:{default/order-5}") > known or drained(spooling))
+        moved_on(own_server, spooling)
         spooling.kill()
     spooling.start()
     eventually(lambda: drained(spooling), what="the spool to be drained")

@@ -7,7 +7,6 @@ so that it can strike at an exact point: when a given script is on its way to th
 import asyncio
 import contextlib
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +45,7 @@ class Cut(Enum):
 class Trap:
     """Springs once, at a command of one of `owners`: calls `strike` with that owner.
 
-    With `hold_seconds` the command (or its answer) is held back for so long and goes on then; without, the connection is cut.
+    With `hold_seconds` the command (or its answer) is held back for so long and goes on then; else the connection is cut.
     """
 
     command: str
@@ -281,9 +280,7 @@ class _Link:
     async def _hold(self, trap: Trap) -> None:
         if not trap.hold_seconds:
             raise _Severed
-        until = time.monotonic() + trap.hold_seconds
-        while (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        await asyncio.sleep(trap.hold_seconds)
 
     def _name(self, command: str) -> str:
         return self._proxy.scripts.get(command, command)
