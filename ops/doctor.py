@@ -82,7 +82,8 @@ def _queue(settings: Settings) -> Iterator[Finding]:
     try:
         queue = kick.queue(client)
         waiting, failed = queue.count, queue.failed_job_registry.count
-        workers = client.scard(f"rq:workers:{kick.QUEUE}")
+        # A worker that was killed stays in the set for a while; its own key expires.
+        workers = sum(bool(client.exists(key)) for key in client.smembers(f"rq:workers:{kick.QUEUE}"))
     finally:
         client.close()
     level = Level.OK if workers else Level.WARNING

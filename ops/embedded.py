@@ -21,7 +21,7 @@ from ops.supervise import die_with_parent
 from shared import log
 from shared.errors import ConfigurationError
 from shared.settings import url_file
-from shared.store.client import connect
+from shared.store.connect import connect
 
 logger = log.get("ops.embedded")
 

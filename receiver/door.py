@@ -29,8 +29,11 @@ logger = log.get("receiver.door")
 MAX_EVENTS: Final = 128
 MAX_BYTES: Final = 4 * 1024 * 1024
 LETTER: Final = "L"
-#: A refusal that says nothing of the server: one order's keys are not what they should be.
-_OF_ONE_ORDER: Final = "WRONGTYPE"
+
+
+def of_one_order(refusal: str) -> bool:
+    """Whether a refusal says nothing of the server: one order's keys are not what they should be."""
+    return "WRONGTYPE" in refusal[:40]
 
 
 class Unavailable(StoreUnavailable):
@@ -93,7 +96,7 @@ class Door:
         outcomes = await self._asked(self.accepting(events))
         self.stored()
         for each in outcomes:
-            if each.refusal and not each.refusal.startswith(_OF_ONE_ORDER):
+            if each.refusal and not of_one_order(each.refusal):
                 self.breaker.trip(each.refusal)
                 break
         return [StoreUnavailable(f"Redis: {each.refusal}") if each.refusal else each for each in outcomes]

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from receiver.door import LETTER, Door
+from receiver.door import LETTER, Door, of_one_order
 from receiver.spool import Entry, Spool, SpoolUnavailable, Waiting
 from shared import canonical, log, snapshots
 from shared.errors import GelatoRollupError, InvalidJson, StoreUnavailable, UnusableEvent
@@ -24,8 +24,8 @@ logger = log.get("receiver.drain")
 _BATCH: Final = 128
 #: How often an idle receiver looks whether another left something in the spool.
 _LOOK_SECONDS: Final = (0.3, 0.6)
-#: An entry that Redis refused alone is tried again after this.
-_POSTPONED_US: Final = 30_000_000
+#: An entry that Redis refused alone (its order's keys are not what they should be) is tried again after this.
+_POSTPONED_SECONDS: Final = 30.0
 
 
 class Drain:
@@ -35,6 +35,8 @@ class Drain:
         self._spool = spool
         self._door = door
         self._task: asyncio.Task[None] | None = None
+        #: Entries that Redis refused alone, and when they are tried again (monotonic seconds).
+        self._refused: dict[int, float] = {}
 
     def start(self) -> None:
         """Begin to look after the spool."""
@@ -66,7 +68,8 @@ class Drain:
             drained = 0
             while not self._door.breaker.is_open:
                 began = time.monotonic()
-                batch = await self._spool.oldest(_BATCH, time.time_ns() // 1000)
+                self._refused = {each: again for each, again in self._refused.items() if again > began}
+                batch = await self._spool.oldest(_BATCH, leaving_out=self._refused)
                 if not batch:
                     break
                 await self._carry(batch)
@@ -90,20 +93,20 @@ class Drain:
                 # It was usable for the version that spooled it.
                 await self._bury(_letter(waiting.entry, error))
                 done.append(waiting)
-        refused: list[Waiting] = []
         if events:
             outcomes = await self._door.store.run(self._door.accepting([event for _, event in events]))
             for (waiting, event), outcome in zip(events, outcomes, strict=True):
+                if outcome.refusal and not of_one_order(outcome.refusal):
+                    self._door.breaker.trip(outcome.refusal)
+                    break  # the server refuses: what it has taken is done, the rest waits for it
                 if outcome.refusal:
                     logger.error("a spooled event was refused", order=event.event.reference, error=outcome.refusal)
-                    refused.append(waiting)
+                    self._refused[waiting.id] = time.monotonic() + _POSTPONED_SECONDS
                     continue
                 if outcome.result is Result.ORDER_FULL:
                     await self._bury(_letter(waiting.entry, None, event))
                 done.append(waiting)
             self._door.stored()
-        if refused:
-            await self._spool.postpone(refused, time.time_ns() // 1000 + _POSTPONED_US)
         await self._spool.done(done)
 
     async def _bury(self, letter: DeadLetter) -> None:

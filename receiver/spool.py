@@ -8,8 +8,9 @@ receiver that dies while draining repeats entries, and Redis knows them as dupli
 import asyncio
 import contextlib
 import fcntl
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, TypeVar
@@ -25,8 +26,7 @@ CREATE TABLE IF NOT EXISTS entries (
     received INTEGER NOT NULL,            -- microseconds
     kind TEXT NOT NULL,
     tenant TEXT NOT NULL,
-    body BLOB NOT NULL,
-    not_before INTEGER NOT NULL DEFAULT 0 -- microseconds; an entry that Redis refused alone waits
+    body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS entries_by_receipt ON entries (received, id);
 CREATE TABLE IF NOT EXISTS totals (one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL, bytes INTEGER NOT NULL);
@@ -35,6 +35,8 @@ INSERT OR IGNORE INTO totals VALUES (1, 0, 0);
 #: What an entry weighs besides its body, roughly: row, index, page slack.
 _OVERHEAD_BYTES: Final = 128
 _BUSY_SECONDS: Final = 5.0
+#: Room that is kept on the disk, so that the spool can be drained when the disk is full. Enough for a batch's deletion.
+_BALLAST_BYTES: Final = 1 << 20
 
 
 class SpoolUnavailable(GelatoRollupError):
@@ -69,6 +71,7 @@ class Spool:
 
     def __init__(self, directory: Path, *, max_events: int, max_bytes: int) -> None:
         self._directory = directory
+        self._ballast = directory / "ballast"
         self._max = Totals(max_events, max_bytes)
         # One thread: SQLite has one writer, and a connection belongs to its thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
@@ -86,17 +89,14 @@ class Spool:
         """How much waits. Raises `SpoolUnavailable`."""
         return await self._in_thread(self._read_totals)
 
-    async def oldest(self, count: int, now_us: int) -> list[Waiting]:
-        """The entries that were received first. Raises `SpoolUnavailable`."""
-        return await self._in_thread(self._read_oldest, count, now_us)
+    async def oldest(self, count: int, *, leaving_out: Collection[int] = ()) -> list[Waiting]:
+        """The entries that were received first, but for some. Raises `SpoolUnavailable`."""
+        found = await self._in_thread(self._read_oldest, count + len(leaving_out))
+        return [waiting for waiting in found if waiting.id not in leaving_out][:count]
 
     async def done(self, entries: Sequence[Waiting]) -> None:
         """Delete entries that Redis has. Raises `SpoolUnavailable`."""
         await self._in_thread(self._delete, list(entries))
-
-    async def postpone(self, entries: Sequence[Waiting], until_us: int) -> None:
-        """Let entries that Redis refused wait. Raises `SpoolUnavailable`."""
-        await self._in_thread(self._postpone, [(until_us, waiting.id) for waiting in entries])
 
     @contextlib.contextmanager
     def draining(self) -> Iterator[bool]:
@@ -146,6 +146,7 @@ class Spool:
                 database.close()
                 raise
             self._database = database
+            self._load_ballast()
         return self._database
 
     def _close(self) -> None:
@@ -164,6 +165,25 @@ class Spool:
             database.execute("UPDATE totals SET events = events + ?, bytes = bytes + ?", (len(entries), size))
 
     def _delete(self, entries: list[Waiting]) -> None:
+        try:
+            self._delete_now(entries)
+        except sqlite3.OperationalError:
+            # Deleting takes room too, for the write-ahead log: on a full disk the ballast makes some.
+            if not self._ballast.exists():
+                raise
+            self._ballast.unlink()
+            self._delete_now(entries)
+        else:
+            self._load_ballast()
+
+    def _load_ballast(self) -> None:
+        if not self._ballast.exists():
+            with contextlib.suppress(OSError):
+                part = self._ballast.with_suffix(".part")
+                part.write_bytes(os.urandom(_BALLAST_BYTES))  # not zeros: a file system could leave those out
+                part.rename(self._ballast)
+
+    def _delete_now(self, entries: list[Waiting]) -> None:
         with self._transaction() as database:
             gone, size = 0, 0
             for waiting in entries:
@@ -173,17 +193,12 @@ class Spool:
             database.execute("UPDATE totals SET events = events - ?, bytes = bytes - ?", (gone, size))
         database.execute("PRAGMA incremental_vacuum(1000)")
 
-    def _postpone(self, until: list[tuple[int, int]]) -> None:
-        with self._transaction() as database:
-            database.executemany("UPDATE entries SET not_before = ? WHERE id = ?", until)
-
     def _read_totals(self) -> Totals:
         return Totals(*self._open().execute("SELECT events, bytes FROM totals").fetchone())
 
-    def _read_oldest(self, count: int, now_us: int) -> list[Waiting]:
+    def _read_oldest(self, count: int) -> list[Waiting]:
         rows = self._open().execute(
-            "SELECT id, received, kind, tenant, body FROM entries WHERE not_before <= ? ORDER BY received, id LIMIT ?",
-            (now_us, count),
+            "SELECT id, received, kind, tenant, body FROM entries ORDER BY received, id LIMIT ?", (count,)
         )
         return [Waiting(row[0], Entry(*row[1:])) for row in rows]
 

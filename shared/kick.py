@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store.client import connect, is_cluster
+from shared.store.connect import connect, is_cluster
 
 QUEUE: Final = "gelato-rollup"
 JOB: Final = "worker.shift.run"

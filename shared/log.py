@@ -4,6 +4,7 @@ Lines go to standard error: standard output belongs to what a command prints for
 """
 
 import atexit
+import contextlib
 import io
 import logging
 import sys
@@ -95,8 +96,10 @@ class _Gathering(io.RawIOBase):
             self._have_some.clear()
             lines, self._lines = self._lines, []
             if lines:
-                self._target.write(b"".join(lines))
-                self._target.flush()
+                # A full disk or a closed pipe must stop neither the service nor the log for good.
+                with contextlib.suppress(OSError, ValueError):
+                    self._target.write(b"".join(lines))
+                    self._target.flush()
 
 
 class _Adopted(logging.Handler):

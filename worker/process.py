@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 
 from shared import log
 from shared.errors import StoreUnavailable
@@ -13,6 +15,9 @@ from worker.sweep import Sweep
 
 logger = log.get("worker")
 
+#: From a SIGTERM to the end, at most.
+_STOP_SECONDS = 7.0
+
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. RQ's server being away is waited out; the sweep folds meanwhile."""
@@ -20,6 +25,7 @@ def run(settings: Settings) -> None:
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()
+    threading.Thread(target=_end_in_time, name="end", daemon=True).start()
     logger.info("worker started", pid=os.getpid())
     wait_seconds = 1.0
     while not stop_asked.is_set():
@@ -36,6 +42,17 @@ def run(settings: Settings) -> None:
         wait_seconds = min(wait_seconds * 2, 15.0)
     sweep.join(timeout=5.0)
     logger.info("worker stopped", pid=os.getpid())
+
+
+def _end_in_time() -> None:
+    """End the process some time after it was asked to stop, whatever it waits for: a server that hangs, most likely.
+
+    Nothing is lost: what was being folded is due again when its lease ends.
+    """
+    stop_asked.wait()
+    time.sleep(_STOP_SECONDS)
+    logger.warning("did not stop in time, and is ended", pid=os.getpid())
+    os._exit(0)
 
 
 def _listen_for_signals() -> None:

@@ -20,10 +20,13 @@ from shared.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_WIDE = 4_000
+
 DONE, FOUND_SOMETHING_WRONG, USAGE = 0, 1, 2
 
 #: What a command prints, and what it says beside that.
-out = Console()
+#: A pipe has no width: lines are as long as they are, so that `grep` and others see whole references.
+out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")

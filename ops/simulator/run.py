@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from ops.simulator.orders import SimulatedOrder, make_orders
 from ops.simulator.report import GivenUp, Percentiles, Report
 from ops.simulator.visibility import Visibility
 from shared.errors import ConfigurationError
-from shared.store.client import connect_async
+from shared.store.connect import connect_async
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase (`sending`, `settling`), how much is done, and how much there is."""
@@ -206,9 +206,9 @@ async def _background(work: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # on Python 3.11 redis-py can swallow one cancellation
+            task.cancel()
+            await asyncio.wait([task], timeout=0.5)
 
 
 def _phase(progress: Progress | None, phase: str) -> Callable[[int, int], None] | None:

@@ -35,7 +35,8 @@ class Batch(NamedTuple):
     tail: tuple[str, ...] = ()
 
 
-#: Calls that go to the server in this order, in one round trip where there is one server.
+#: Calls that go to the server in this order, in one round trip where there is one server. In a cluster, neighbouring calls
+#: of one command may go to several nodes at once.
 Step = list[Call | Batch]
 #: An operation: yields steps, is sent the results of each (for a `Batch` the list of its items' results), returns T.
 Operation = Generator[Step, list[Any], T]

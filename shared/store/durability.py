@@ -89,7 +89,7 @@ class Promises(NamedTuple):
         if not self.replicas:
             what = "no replica: what this machine loses is lost"
             return Finding(Level.WARNING, what, "a replica and Sentinel, or backups and reconciliation")
-        return Finding(Level.OK, f"{self.replicas} replica{'s' if self.replicas > 1 else ''}, one is waited for")
+        return Finding(Level.OK, f"{self.replicas} replica{'s' if self.replicas > 1 else ''}")
 
 
 def promises() -> Operation[Promises]:

@@ -15,7 +15,9 @@ class _Packed:
 
     def pack_command(self, *words: Any) -> list[bytes]:
         """The command as bytes, in redis-py's form: a list of chunks."""
-        return [hiredis.pack_command(words)]
+        first, *rest = words
+        name = first.split() if isinstance(first, str) else [first]  # "CONFIG GET" is two words to the server
+        return [hiredis.pack_command((*name, *rest))]
 
 
 class _PackedConnection(_Packed, Connection):
@@ -26,14 +28,14 @@ class _PackedSSLConnection(_Packed, SSLConnection):
     pass
 
 
-class _PackedUnixConnection(_Packed, UnixDomainSocketConnection):
+class _PackedUnixDomainSocketConnection(_Packed, UnixDomainSocketConnection):
     pass
 
 
 _PACKED: dict[type, type] = {
     Connection: _PackedConnection,
     SSLConnection: _PackedSSLConnection,
-    UnixDomainSocketConnection: _PackedUnixConnection,
+    UnixDomainSocketConnection: _PackedUnixDomainSocketConnection,
 }
 
 

@@ -24,6 +24,8 @@ SETTLE_SECONDS = 60.0
 _CLOCK_LAG_SECONDS = 0.2
 #: From the journal's time to the receiver's: a busy machine, two clocks.
 _TOLERANCE_SECONDS = 1.0
+#: A sender that has cut its connection does not know when a busy receiver got to what it had sent; before its next try.
+_UNREAD_SECONDS = 5.0
 
 
 @dataclass
@@ -146,7 +148,8 @@ def _was_posted_at(received: float, attempts: list[Attempt], receivers: list[Act
     for attempt in attempts:
         # What was sent to a stopped receiver is received when it goes on, whether or not the sender still waits.
         paused = [ended for began, ended in receivers[attempt.receiver].paused if began <= attempt.ended <= ended]
-        latest = max([attempt.ended, *paused]) + _TOLERANCE_SECONDS
+        late = _TOLERANCE_SECONDS if attempt.failure is None else _UNREAD_SECONDS
+        latest = max([attempt.ended, *paused]) + late
         offsets = [*receivers[attempt.receiver].offsets, (float("inf"), 0.0)]
         for (since, ahead), (until, _) in itertools.pairwise(offsets):
             in_force = since <= latest and attempt.began <= until + _CLOCK_LAG_SECONDS

@@ -50,12 +50,22 @@ def kill_worker(stage: Stage, rng: random.Random, scale: float) -> str:
 
 
 def kill_all_workers(stage: Stage, rng: random.Random, scale: float) -> str:
-    for actor in stage.workers:
+    _restart_all(stage.workers, rng, scale)
+    return "SIGKILL of all workers"
+
+
+def kill_all_receivers(stage: Stage, rng: random.Random, scale: float) -> str:
+    """Nobody answers, for less time than three tries take."""
+    _restart_all(stage.receivers, rng, scale)
+    return "SIGKILL of all receivers"
+
+
+def _restart_all(actors: list[Actor], rng: random.Random, scale: float) -> None:
+    for actor in actors:
         actor.kill()
     time.sleep(_lasting(rng, 0.2, 1.5, scale))
-    for actor in stage.workers:
+    for actor in actors:
         actor.launch()
-    return "SIGKILL of all workers"
 
 
 def pause_receiver(stage: Stage, rng: random.Random, scale: float) -> str:
@@ -112,9 +122,20 @@ def _strike(stage: Stage, actors: list[Actor], point: str, rng: random.Random, s
 
 def freeze_worker(stage: Stage, rng: random.Random, scale: float) -> str:
     """SIGSTOP a worker exactly at a step, for longer than its lease: it goes on with what others have done meanwhile."""
-    by_name = {actor.name: actor for actor in stage.workers}
-    point, moment = rng.choice(WORKER_POINTS), rng.choice(list(Moment))
-    seconds = stage.lease_seconds + 0.5
+    point = rng.choice(WORKER_POINTS)
+    moment = _freeze(stage, stage.workers, point, rng, stage.lease_seconds + 0.5)
+    return f"SIGSTOP of a worker beyond its lease: {point} {moment.value}" if moment else "(no such moment came)"
+
+
+def freeze_receiver(stage: Stage, rng: random.Random, scale: float) -> str:
+    """SIGSTOP a receiver that stores events: when it goes on its patience has ended, and the events may be stored or not."""
+    moment = _freeze(stage, stage.receivers, RECEIVER_POINT, rng, _lasting(rng, 0.2, 2.0, scale))
+    return f"SIGSTOP of a receiver: {RECEIVER_POINT} {moment.value}" if moment else "(no such moment came)"
+
+
+def _freeze(stage: Stage, actors: list[Actor], point: str, rng: random.Random, seconds: float) -> Moment | None:
+    by_name = {actor.name: actor for actor in actors}
+    moment = rng.choice(list(Moment))
 
     def freeze(owner: str) -> None:
         os.kill(by_name[owner].process.pid, signal.SIGSTOP)
@@ -123,13 +144,13 @@ def freeze_worker(stage: Stage, rng: random.Random, scale: float) -> str:
     trap.sprung.wait(_TRAP_SECONDS)
     stage.proxy.unset(trap)
     if not trap.victim:
-        return "(no such moment came)"
+        return None
     began = time.time()
     time.sleep(seconds)
     victim = by_name[trap.victim]
     victim.process.send(signal.SIGCONT)
     victim.paused.append((began, time.time()))
-    return f"SIGSTOP of a worker beyond its lease: {point} {moment.value}"
+    return moment
 
 
 def kill_server(stage: Stage, rng: random.Random, scale: float) -> str:
@@ -235,8 +256,10 @@ def kinds_for(stage: Stage) -> Kinds:
     """All faults that this machine lets us inject."""
     skipped = {}
     of_processes = [
-        *(kill_receiver, kill_worker, kill_all_workers, pause_receiver, pause_worker, roll_receiver, roll_worker),
-        *(strike_receiver, strike_worker, strike_worker, strike_worker, freeze_worker, freeze_worker, jump_clock),
+        *(kill_receiver, kill_all_receivers, kill_worker, kill_all_workers),
+        *(pause_receiver, pause_worker, roll_receiver, roll_worker, jump_clock),
+        *(strike_receiver, strike_worker, strike_worker, strike_worker),
+        *(freeze_receiver, freeze_worker, freeze_worker),
     ]
     of_the_server = [*OUTAGES, cut_connections, forget_scripts, forget_rq]
     if stage.disk:

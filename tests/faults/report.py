@@ -160,7 +160,7 @@ class Report:
                 f"({self.given_up_but_kept} stored all the same)",
             ),
         ]
-        lines = [f"{name:48}{value}" for name, value in rows]
+        lines = [f"{name:58}{value}" for name, value in rows]
         wrong = {
             **self.broken,
             "never healed": self.unhealed,

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from shared.errors import StoreUnavailable
 from shared.events import Usable, classify_webhook
 from shared.settings import Settings
 from shared.store import AsyncStore, Store, due, intake, keys, orders
-from shared.store.calls import Call, Operation
+from shared.store.calls import Operation
 from shared.store.intake import Incoming, Result
 from worker.shift import shift
 
@@ -128,7 +127,7 @@ def test_the_seeds_webhooks_give_the_document(
     assert answer.json()["result"] == "accepted"
     assert eventually(lambda: document(6), what="the snapshot to be folded")["complete"] is True
     key = "gelato:order:{default/83831IAKD2}"
-    (node,) = [node for node, held in zip(cluster.nodes, cluster.keys(), strict=True) if key in held]
+    (node,) = [node for node, held in zip(cluster.nodes, cluster.held(), strict=True) if key in held]
     assert orjson.loads(node.client.get(key) or b"")["events"] == 6
 
 
@@ -140,7 +139,7 @@ def test_a_whole_play_ends_without_difference_though_a_worker_is_killed_and_scri
 
     def disturb() -> None:
         def documents() -> int:
-            return sum(key.startswith("gelato:order:") for node in cluster.keys() for key in node)
+            return sum(key.startswith("gelato:order:") for node in cluster.held() for key in node)
 
         eventually(lambda: documents() > 5, what="documents")
         workers[0].kill()
@@ -240,7 +239,7 @@ def test_the_typed_reader_reads_and_watches_a_cluster(cluster: Cluster, store: S
 
         watching = threading.Thread(target=watch, daemon=True)
         watching.start()
-        eventually(lambda: any("gelato:changes" in node for node in cluster.keys()), what="the group")
+        eventually(lambda: any("gelato:changes" in node for node in cluster.held()), what="the group")
         accept(store, *(incoming(reference, 0) for reference in "ABC"))
         fold_all(store)
         watching.join(10)
@@ -252,14 +251,14 @@ def test_the_typed_reader_reads_and_watches_a_cluster(cluster: Cluster, store: S
 
 def test_keys_of_one_order_are_in_one_slot_and_due_shards_on_all_nodes(cluster: Cluster, store: Store) -> None:
     accept(store, *(incoming(f"order {n}/é", 0) for n in range(64)))
-    assert all(any(key.startswith("gelato:due:") for key in node) for node in cluster.keys())
-    assert sum(key.startswith("gelato:due:") for node in cluster.keys() for key in node) == keys.SHARDS
+    assert all(any(key.startswith("gelato:due:") for key in node) for node in cluster.held())
+    assert sum(key.startswith("gelato:due:") for node in cluster.held() for key in node) == keys.SHARDS
     fold_all(store)
     name = keys.order_name("default", "order 7/é")
     assert len({key_slot(key.encode()) for key in keys.of_order(name)}) == 1
-    (node,) = [node for node in cluster.keys() if any(name in key for key in node)]
+    (node,) = [node for node in cluster.held() if any(name in key for key in node)]
     assert set(keys.of_order(name)) <= set(node)
-    assert not any(key.startswith("gelato:due:") for node in cluster.keys() for key in node)
+    assert not any(key.startswith("gelato:due:") for node in cluster.held() for key in node)
 
 
 def test_an_idle_shift_is_woken_by_a_mark(cluster: Cluster, store: Store) -> None:
@@ -404,21 +403,10 @@ def test_events_of_a_dead_node_go_to_the_spool_and_are_drained_when_it_is_back(
 @pytest.mark.parametrize("name", ["worker", "receiver"])
 def test_without_a_plain_server_for_rq_it_is_said_what_is_missing(cluster: Cluster, tmp_path: Path, name: str) -> None:
     log = tmp_path / "without.log"
-    env = environment(cluster.url, tmp_path / "var", PORT="0")
-    if name == "worker":
-        process = Process([name], env, log).start()
-    else:
-        receiver = Receiver(env, log)
-        receiver.env["PORT"] = str(receiver.port)
-        process = Process.start(receiver)
+    process = Process([name], environment(cluster.url, tmp_path / "var", PORT="0"), log).start()
+    assert process.process is not None
     try:
-
-        def said() -> bool:
-            if name == "receiver" and process.process is not None and process.process.poll() is None:
-                receiver.post(item_status("A", 0))
-            return b"RQ_REDIS_URL" in log.read_bytes()
-
-        eventually(said, what="a word about RQ_REDIS_URL")
+        assert process.process.wait(10) == 2
     finally:
-        process.send(signal.SIGKILL)
         process.kill()
+    assert b"RQ needs a plain server: set RQ_REDIS_URL" in log.read_bytes()

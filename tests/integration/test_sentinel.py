@@ -21,7 +21,7 @@ from shared import kick
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.store import AsyncStore, Store, due, orders
 from shared.store.calls import one
-from shared.store.client import connect, connect_async
+from shared.store.connect import connect, connect_async
 
 PASSWORD = "p@ss/w:rd#?%"
 
@@ -254,7 +254,7 @@ def pool_of(url: str, *, asynchronous: bool) -> dict[str, Any]:
 )
 def test_a_url_is_passed_on_whole(url: str, expected: dict[str, Any], asynchronous: bool) -> None:
     options = pool_of(url, asynchronous=asynchronous)
-    options["class"] = options["class"].__name__
+    options["class"] = options["class"].__name__.removeprefix("_Packed")
     assert {name: options.get(name) for name in expected} == expected
 
 

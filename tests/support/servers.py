@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -33,7 +34,7 @@ class Node:
         self.url = f"redis://{self.address}/0"
         self._options = options
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=5.0)
+        self.client: Any = redis.Redis(port=self.port, protocol=2, socket_timeout=5.0)
 
     def start(self) -> "Node":
         """Start, or start again with what is on disk."""
@@ -117,7 +118,7 @@ class Cluster:
                 return False
         return True
 
-    def keys(self) -> list[list[str]]:
+    def held(self) -> list[list[str]]:
         """All keys, per node."""
         return [[key.decode() for key in node.client.scan_iter(count=1000)] for node in self.nodes]
 
