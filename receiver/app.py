@@ -44,7 +44,7 @@ class Receiver:
             path: bytes = scope.get("raw_path") or scope["path"].encode()
             if path.startswith(_WEBHOOKS):
                 tenant = path.partition(b"?")[0][len(_WEBHOOKS) :]
-                if not tenant or (tenant[:1] == b"/" and tenant[1:] and b"/" not in tenant[1:]):
+                if not tenant or (tenant[:1] == b"/" and b"/" not in tenant[1:]):
                     name = unquote(tenant[1:].decode("ascii", "replace")) if tenant else DEFAULT_TENANT
                     await self._webhooks(scope, receive, send, name)
                     return
@@ -101,7 +101,7 @@ async def _http_error(request: Request, error: Exception) -> Json:
 
 
 async def _unavailable(request: Request, error: Exception) -> Json:
-    logger.error("request", path=request.scope.get("route_name"), result="unavailable", error=str(error))
+    request.scope.get("said", {}).update(result="unavailable", error=str(error))
     headers = {name.decode(): value.decode() for name, value in RETRY_AFTER}
     return Json({"error": "unavailable"}, 503, headers)
 

@@ -52,6 +52,7 @@ class Door:
     outage: Callable[[bool], None]
 
     def __post_init__(self) -> None:
+        self._slow = 0
         self.acknowledgement = Acknowledgement()
         self.breaker = Breaker(lambda: self.store.run(probe.write()), self.outage)
         self._group: GroupCommit[Incoming, Outcome] = GroupCommit(
@@ -104,10 +105,15 @@ class Door:
     async def _asked(self, operation: Operation[T]) -> T:
         try:
             async with asyncio.timeout(self.patience_seconds):
-                return await self.store.run(operation)
+                result = await self.store.run(operation)
+            self._slow = 0
+            return result
         except TimeoutError:
             # What was sent may still be carried out; what the spool holds of it is a duplicate then.
-            self.breaker.trip(f"no answer within {self.patience_seconds} s")
+            # One slow answer may be a slow disk; two in a row are a server that hangs.
+            self._slow += 1
+            if self._slow > 1:
+                self.breaker.trip(f"no answer within {self.patience_seconds} s")
             raise StoreUnavailable(f"Redis: no answer within {self.patience_seconds} s") from None
         except StoreUnavailable as error:
             self.breaker.trip(str(error))

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from receiver.door import LETTER, Door, of_one_order
+from receiver.door import LETTER, MAX_BYTES, Door, of_one_order
 from receiver.spool import Entry, Spool, SpoolUnavailable, Waiting
 from shared import canonical, log, snapshots
 from shared.errors import GelatoRollupError, InvalidJson, StoreUnavailable, UnusableEvent
@@ -69,7 +69,7 @@ class Drain:
             while not self._door.breaker.is_open:
                 began = time.monotonic()
                 self._refused = {each: again for each, again in self._refused.items() if again > began}
-                batch = await self._spool.oldest(_BATCH, leaving_out=self._refused)
+                batch = await self._spool.oldest(_BATCH, most_bytes=MAX_BYTES, leaving_out=self._refused)
                 if not batch:
                     break
                 await self._carry(batch)
@@ -84,7 +84,12 @@ class Drain:
         done: list[Waiting] = []
         for waiting in batch:
             if waiting.entry.kind == LETTER:
-                await self._bury(msgspec.msgpack.decode(waiting.entry.body, type=DeadLetter))
+                try:
+                    letter = msgspec.msgpack.decode(waiting.entry.body, type=DeadLetter)
+                except msgspec.MsgspecError:
+                    self._set_aside(waiting, "it cannot be read")
+                    continue
+                await self._bury(letter)
                 done.append(waiting)
                 continue
             try:
@@ -93,6 +98,8 @@ class Drain:
                 # It was usable for the version that spooled it.
                 await self._bury(_letter(waiting.entry, error))
                 done.append(waiting)
+            except Exception:
+                self._set_aside(waiting, "it cannot be read")
         if events:
             outcomes = await self._door.store.run(self._door.accepting([event for _, event in events]))
             for (waiting, event), outcome in zip(events, outcomes, strict=True):
@@ -100,8 +107,7 @@ class Drain:
                     self._door.breaker.trip(outcome.refusal)
                     break  # the server refuses: what it has taken is done, the rest waits for it
                 if outcome.refusal:
-                    logger.error("a spooled event was refused", order=event.event.reference, error=outcome.refusal)
-                    self._refused[waiting.id] = time.monotonic() + _POSTPONED_SECONDS
+                    self._set_aside(waiting, outcome.refusal)
                     continue
                 if outcome.result is Result.ORDER_FULL:
                     await self._bury(_letter(waiting.entry, None, event))
@@ -109,8 +115,14 @@ class Drain:
             self._door.stored()
         await self._spool.done(done)
 
+    def _set_aside(self, waiting: Waiting, why: str) -> None:
+        """One entry that cannot be carried must not hold up the others."""
+        logger.error("a spooled entry waits", entry=waiting.id, kind=waiting.entry.kind, why=why)
+        self._refused[waiting.id] = time.monotonic() + _POSTPONED_SECONDS
+
     async def _bury(self, letter: DeadLetter) -> None:
-        await self._door.store.run(dead_letters.bury(letter, most=self._door.max_letters))
+        # Whatever the limit: it was answered for.
+        await self._door.store.run(dead_letters.bury(letter))
 
 
 def _incoming(entry: Entry) -> Incoming:

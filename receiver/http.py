@@ -1,11 +1,17 @@
 """The little HTTP that all routes share: reading a bounded body, answering in JSON."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+#: What is read and thrown away after a body was refused.
+_DISCARD_BYTES = 8 * 1024 * 1024
+_DISCARD_SECONDS = 2.0
 
 Raw = tuple[bytes, bytes]
 
@@ -60,6 +66,27 @@ async def _rest_of_body(body: bytes, receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         more = message.get("more_body", False)
     return b"".join(parts)
+
+
+async def refuse_body(receive: Receive, send: Send, limit: int) -> None:
+    """Answer 413, and read on a little: closing a connection on unread bytes resets it, and the answer is lost."""
+    body = b'{"error":"too-large","limit":%d}' % limit
+    start = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": start})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            left = _DISCARD_BYTES
+            more = True
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def answer(send: Send, status: int, body: bytes, headers: list[Raw] | None = None) -> None:

@@ -18,7 +18,19 @@ from shared.store.orders import Listed
 #: Documents looked at for one page of a filtered list; the answer's cursor goes on from there.
 _LOOK_AT_MOST = 2_000
 _AT_ONCE = 100
-_SUMMARY = ("orderReferenceId", "status", "terminal", "complete", "counts", "events", "version", "updatedAt")
+_SUMMARY = (
+    "tenant",
+    "orderReferenceId",
+    "status",
+    "terminal",
+    "complete",
+    "connectedOrderIds",
+    "counts",
+    "attention",
+    "version",
+    "events",
+    "updatedAt",
+)
 
 
 async def one(request: Request) -> Response:
@@ -98,10 +110,7 @@ class _Filter:
 
 
 def _summary(document: dict[str, Any]) -> dict[str, Any]:
-    summary = {name: document[name] for name in _SUMMARY}
-    summary["attention"] = len(document["attention"])
-    summary["connectedOrderIds"] = document["connectedOrderIds"]
-    return summary
+    return {name: document[name] for name in _SUMMARY}
 
 
 def _page(summaries: list[dict[str, Any]], after: Listed | None) -> Json:

@@ -15,6 +15,10 @@ HEADERS_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 30.0
 #: Request line and headers together; checked as they come, before anything is known of their sender.
 MAX_HEAD_BYTES: Final = 65_536
+_TOO_SLOW: Final = (
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n"
+    b'{"error":"too-slow"}'
+)
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -44,7 +48,7 @@ class PatientProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if self._in_headers:
             self._start_clock(HEADERS_SECONDS)
-        elif cycle is not None and cycle.more_body and not cycle.response_complete:
+        elif cycle is not None and cycle.more_body:
             self._start_clock(BODY_SECONDS)
         else:
             self._stop_clock()
@@ -77,5 +81,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._clock = None
-        if not self.transport.is_closing():
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_started:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()

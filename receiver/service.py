@@ -22,6 +22,8 @@ logger = log.get("receiver")
 _KICK_EVERY_SECONDS = 0.25
 _PATIENCE_WITHOUT_SPOOL = 10
 _WATCH_EVERY_SECONDS = 5.0
+#: Replicas and disk get this share of the patience.
+_ACK_SHARE = 0.7
 #: Beyond this the clocks' difference is alarmed.
 SKEW_SECONDS = 2.0
 
@@ -55,7 +57,11 @@ class Service:
                 settings.data_dir / "spool", max_events=settings.spool_max_events, max_bytes=settings.spool_max_bytes
             )
         patience = settings.patience_seconds * (1 if spool else _PATIENCE_WITHOUT_SPOOL)
+        asked = Acknowledgement(
+            settings.ack_replicas or 0, settings.ack_fsync, int(settings.patience_seconds * 1000 * _ACK_SHARE)
+        )
         self.door = Door(self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None)
+        self.door.acknowledgement = asked
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":
@@ -117,7 +123,7 @@ class Service:
     def _acknowledgement(self, promises: Promises) -> Acknowledgement:
         asked = self.settings.ack_replicas
         replicas = min(1, promises.replicas) if asked is None else asked
-        timeout_ms = int(self.settings.patience_seconds * 1000 * 0.7)
+        timeout_ms = int(self.settings.patience_seconds * 1000 * _ACK_SHARE)
         return Acknowledgement(replicas, self.settings.ack_fsync and promises.waits_for_fsync, timeout_ms)
 
     async def _kick(self) -> None:

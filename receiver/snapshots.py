@@ -46,7 +46,7 @@ async def post(request: Request) -> Json:
         logger.error("snapshot", result="unavailable", tenant=tenant, error=str(error))
         headers = {name.decode(): value.decode() for name, value in RETRY_AFTER}
         return Json({"error": "unavailable"}, 503, headers)
-    logger.info("snapshot", tenant=tenant, status=result.status, result=result.content.get("result"))
+    request.scope["said"] |= _said(result.content)
     return Json(result.content, result.status)
 
 
@@ -93,6 +93,16 @@ def _summary(answers: list[_Answer]) -> _Answer:
     result = "quarantined" if results["quarantined"] else "accepted" if results["accepted"] or not results else "test"
     status = max((answer.status for answer in answers), default=200)
     return _Answer(status, {"result": result, "snapshots": [answer.content for answer in answers]})
+
+
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """What the request's log line says of an answer."""
+    said = {"result": content.get("result", content.get("error"))}
+    if "event" in content:
+        said["identity"] = content["event"]
+    if "snapshots" in content:
+        said["identities"] = [each.get("event") for each in content["snapshots"][:20]]
+    return said
 
 
 def _quarantined(reason: str, detail: str, kept: dict[str, Any]) -> _Answer:

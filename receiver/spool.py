@@ -89,10 +89,14 @@ class Spool:
         """How much waits. Raises `SpoolUnavailable`."""
         return await self._in_thread(self._read_totals)
 
-    async def oldest(self, count: int, *, leaving_out: Collection[int] = ()) -> list[Waiting]:
-        """The entries that were received first, but for some. Raises `SpoolUnavailable`."""
-        found = await self._in_thread(self._read_oldest, count + len(leaving_out))
-        return [waiting for waiting in found if waiting.id not in leaving_out][:count]
+    async def oldest(
+        self, count: int, *, most_bytes: int = 1 << 62, leaving_out: Collection[int] = ()
+    ) -> list[Waiting]:
+        """The entries that were received first, but for some; at least one, if there is any.
+
+        Raises `SpoolUnavailable`.
+        """
+        return await self._in_thread(self._read_oldest, count, most_bytes, frozenset(leaving_out))
 
     async def done(self, entries: Sequence[Waiting]) -> None:
         """Delete entries that Redis has. Raises `SpoolUnavailable`."""
@@ -138,9 +142,9 @@ class Spool:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             database = sqlite3.connect(self._directory / "spool.sqlite", timeout=_BUSY_SECONDS, isolation_level=None)
             try:
+                database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # first: it is fixed once the file exists
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = FULL")
-                database.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 database.executescript(_SCHEMA)
             except sqlite3.Error:
                 database.close()
@@ -191,16 +195,24 @@ class Spool:
                 gone += deleted
                 size += deleted * (len(waiting.entry.body) + _OVERHEAD_BYTES)
             database.execute("UPDATE totals SET events = events - ?, bytes = bytes - ?", (gone, size))
-        database.execute("PRAGMA incremental_vacuum(1000)")
+        database.execute("PRAGMA incremental_vacuum(1000)").fetchall()
 
     def _read_totals(self) -> Totals:
         return Totals(*self._open().execute("SELECT events, bytes FROM totals").fetchone())
 
-    def _read_oldest(self, count: int) -> list[Waiting]:
-        rows = self._open().execute(
-            "SELECT id, received, kind, tenant, body FROM entries ORDER BY received, id LIMIT ?", (count,)
-        )
-        return [Waiting(row[0], Entry(*row[1:])) for row in rows]
+    def _read_oldest(self, count: int, most_bytes: int, leaving_out: frozenset[int]) -> list[Waiting]:
+        rows = self._open().execute("SELECT id, received, kind, tenant, body FROM entries ORDER BY received, id")
+        found: list[Waiting] = []
+        size = 0
+        for row in rows:
+            if row[0] in leaving_out:
+                continue
+            size += len(row[4])
+            if found and (size > most_bytes or len(found) == count):
+                break
+            found.append(Waiting(row[0], Entry(*row[1:])))
+        rows.close()
+        return found
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -8,7 +8,7 @@ import time
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from receiver.http import CutOff, TooLarge, answer, read_body
+from receiver.http import CutOff, TooLarge, answer, read_body, refuse_body
 from receiver.service import Service, now_us
 from shared import log
 from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
@@ -55,7 +55,7 @@ class Webhooks:
         try:
             body = await read_body(scope, receive, limit)
         except TooLarge:
-            await answer(send, 413, b'{"error":"too-large","limit":%d}' % limit, [(b"connection", b"close")])
+            await refuse_body(receive, send, limit)
             logger.warning("webhook", result="too-large", tenant=tenant, ms=_ms(start))
             return
         except CutOff:

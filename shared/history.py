@@ -16,12 +16,17 @@ def described(log: list[Record]) -> list[dict[str, Any]]:
     `event` is the raw event as canonical JSON text; `as_json` makes it part of the JSON around it.
     """
     parked = _parked(log)
+    latest = {
+        record.digest: record for record in log if record.is_event
+    }  # a snapshot received again replaces the first
     result = []
     for record in sorted(log, key=lambda record: record.received):
         if record.letter == CLOSED:
             result.append({"identity": None, "cameAs": "close", "receivedAt": precise_time(record.received)})
-        if not record.is_event:
+        if not record.is_event or (record is not latest[record.digest] and record.came_as != facts.WEBHOOK):
             continue
+        if record.is_known and record.came_as == facts.WEBHOOK:
+            continue  # replayed: it is listed with its first record
         entry: dict[str, Any] = {"cameAs": record.came_as, "receivedAt": precise_time(record.received)}
         try:
             said = facts.read_facts(record.text, record.came_as, record.received)

@@ -15,8 +15,8 @@ logger = log.get("worker.pack")
 
 #: Single records of an open order that are packed together. Packing them in lots keeps the cost per event flat.
 LOT: Final = 32
-#: A terminal order with no more packed records than this is packed into one.
-_FEW: Final = 8
+#: So many packed records of a terminal order are packed anew together: nearly always all.
+_TOGETHER: Final = 64
 
 
 def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
@@ -27,7 +27,7 @@ def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
 
 def pack(store: Store, loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
     """Pack an order's folded records; False if the order has moved on."""
-    keep = 0 if outcome.terminal and loaded.packed <= _FEW else loaded.packed
+    keep = max(0, loaded.packed - _TOGETHER) if outcome.terminal else loaded.packed
     revision = b"%d" % (int(commit.revision or 0) + 1)
     folded = store.run(folding.folded_records(commit.name, keep, commit.cursor))
     packed = records.pack(records.read(folded))

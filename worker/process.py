@@ -25,6 +25,7 @@ def run(settings: Settings) -> None:
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()
+    signal.signal(signal.SIGHUP, lambda *_: sweep.reload())
     threading.Thread(target=_end_in_time, name="end", daemon=True).start()
     logger.info("worker started", pid=os.getpid())
     wait_seconds = 1.0

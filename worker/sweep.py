@@ -7,7 +7,7 @@ sweep is a thread of each worker process, beside the main thread that RQ has for
 import threading
 
 from shared import log, tenants
-from shared.errors import StoreUnavailable
+from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store, orders
 from worker.fold import fold_due
@@ -29,7 +29,8 @@ class Sweep(threading.Thread):
         super().__init__(name="sweep", daemon=True)
         self._store = store
         self._settings = settings
-        self._tenants = sorted(tenants.load(settings).by_name)
+        self._tenants: list[str] = []
+        self._reload = True
         self._tidied: dict[str, int] = {}
 
     def run(self) -> None:
@@ -54,8 +55,18 @@ class Sweep(threading.Thread):
                 # A thread that dies in silence would leave nobody to notice lost kicks.
                 logger.exception("sweep failed")
 
+    def reload(self) -> None:
+        """Read the tenants again, when they are needed next."""
+        self._reload = True
+
     def _tidy(self) -> None:
         """Take orders whose retention has ended out of the indexes, some at a time."""
+        if self._reload:
+            self._reload = False
+            try:
+                self._tenants = sorted(tenants.load(self._settings).by_name)
+            except ConfigurationError as error:
+                logger.error("tenants not reloaded", error=str(error))
         for tenant in self._tenants:
             cursor = self._tidied.get(tenant, 0)
             self._tidied[tenant] = self._store.run(orders.tidy(tenant, cursor))

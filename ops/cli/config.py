@@ -57,8 +57,14 @@ def reference() -> str:
 def _row(each: "dataclasses.Field[Any]", settings: Settings) -> dict[str, Any]:
     variable = each.metadata["variable"]
     value = getattr(settings, each.name)
+    in_force = {"redis_url": settings.where, "rq_redis_url": settings.where_rq}.get(each.name)
     origin = "environment" if os.environ.get(variable) else "data directory" if value != each.default else "default"
-    return {"variable": variable, "value": _shown(value), "from": origin, "about": each.metadata["about"]}
+    return {
+        "variable": variable,
+        "value": repr(SecretUrl(in_force())) if in_force else _shown(value),
+        "from": origin,
+        "about": each.metadata["about"],
+    }
 
 
 def _shown(value: Any) -> Any:

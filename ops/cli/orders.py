@@ -242,7 +242,7 @@ def _erase(store: Store, tenant: str, reference: str | None) -> dict[str, int]:
 
 def _everything(store: Store, tenant: str) -> list[str]:
     """A tenant's references, indexed or merely due. Those due that are gone already are erased from the due set."""
-    _, indexed = store.run(stored_orders.references(tenant))
+    indexed = store.run(stored_orders.some_references(tenant))
     return list(dict.fromkeys([*indexed, *store.run(stored_orders.unfolded(tenant))]))
 
 

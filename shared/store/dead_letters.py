@@ -1,7 +1,7 @@
 """Dead letters: what could not be used, kept until somebody replays or discards it. Source: CONTRACT.md section 5."""
 
 import hashlib
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from shared.facts import WEBHOOK
 from shared.store import keys
@@ -33,17 +33,14 @@ def letter_id(tenant: str, body: bytes, came_as: str = WEBHOOK) -> str:
     return hashlib.blake2b(tenant.encode() + b"\0" + door + body, digest_size=16).hexdigest()
 
 
-#: Beyond so many, new letters are counted and reported, not kept.
-MAX_LETTERS: Final = 1_000_000
+def bury(letter: DeadLetter, *, most: int | None = None) -> Operation[int]:
+    """Keep a dead letter; how often it was seen by now, 0 if there are `most` already and this one is not kept.
 
-
-def bury(letter: DeadLetter, *, most: int = MAX_LETTERS) -> Operation[int]:
-    """Keep a dead letter; how often it was seen by now, 0 if there are too many to keep another.
-
+    Letters of events that were accepted have no limit: they were answered for.
     The letter is written before it is listed.
     """
     known, kept = yield [Call("EXISTS", (keys.dead_letter(letter.id),)), Call("ZCARD", (keys.DEAD_LETTERS,))]
-    if not known and kept >= most:
+    if not known and most is not None and kept >= most:
         yield [Call("HINCRBY", (keys.DEAD_LETTERS_DROPPED,), (letter.reason, 1))]
         return 0
     fields: dict[str, str | bytes | int] = {

@@ -110,6 +110,12 @@ def references(tenant: str, cursor: int = 0, at_once: int = 500) -> Operation[tu
     return int(following), [keys.unescaped(name.decode()) for name, _ in found]
 
 
+def some_references(tenant: str, at_once: int = 500) -> Operation[list[str]]:
+    """Some of a tenant's references, those that changed longest ago; empty only if there are none."""
+    (found,) = yield [Call("ZRANGE", (keys.index(tenant),), (0, at_once - 1))]
+    return [keys.unescaped(name.decode()) for name in found]
+
+
 def count(tenant: str) -> Operation[int]:
     """How many orders a tenant has."""
     (number,) = yield [Call("ZCARD", (keys.index(tenant),))]

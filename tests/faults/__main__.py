@@ -1,6 +1,7 @@
 """`python -m faults`: run the bench, print its report. Exit code 0: every promise was kept, 1: not."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ def main() -> int:
     asked = parser.parse_args()
     plan = Plan(asked.seed, asked.minutes * 60, asked.rate, asked.scale)
     began = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the processes that it started end with it
+        signal.signal(number, _stop)
 
     def tell(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - began:7.1f} s  {line}\n")
@@ -36,6 +39,10 @@ def main() -> int:
     text = orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2).decode() if asked.json else report.table()
     sys.stdout.write(text + "\n")
     return 0 if report.ok else 1
+
+
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -326,3 +326,14 @@ def test_a_snapshot_that_is_asked_for_every_minute_does_not_fill_the_log(store: 
     before = raw(store, "A")
     assert rebuild(store, "default", "A", POLICY) is False
     assert raw(store, "A") == before
+
+
+def test_a_large_tenant_is_erased_to_the_last_order(server: Server, start: Callable[..., Process]) -> None:
+    pipeline = server.client.pipeline(transaction=False)
+    for n in range(30_000):
+        pipeline.zadd(keys.index("acme"), {f"R{n}": n})
+    pipeline.execute()
+    process = start("orders", "erase", "--whole-tenant", "--tenant", "acme", "--yes")
+    assert process.process is not None
+    process.process.wait(60)
+    assert server.client.zcard(keys.index("acme")) == 0

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
@@ -232,3 +233,27 @@ def test_nothing_personal_of_a_snapshot_is_spooled(own_server: Server, spooling:
     assert b"order-10" in held
     assert b"Paul" not in held
     assert b"example.org" not in held
+
+
+def test_a_drained_spool_gives_its_room_back(own_server: Server, spooling: Receiver) -> None:
+    own_server.kill()
+    for number in range(60):
+        assert spooling.post({**event(11, number), "padding": "x" * 100_000}).json()["spooled"]
+    own_server.start()
+    eventually(lambda: drained(spooling), what="the spool to be drained")
+    database = Path(spooling.env["GELATO_DATA_DIR"]) / "spool" / "spool.sqlite"
+    spooling.terminate()  # the write-ahead log goes with the last connection
+    assert database.stat().st_size < 3_000_000
+
+
+def test_an_entry_that_cannot_be_read_does_not_hold_up_the_others(own_server: Server, spooling: Receiver) -> None:
+    own_server.kill()
+    spooling.post(event(12, 0))
+    database = Path(spooling.env["GELATO_DATA_DIR"]) / "spool" / "spool.sqlite"
+    other = sqlite3.connect(database, timeout=5)
+    other.execute("INSERT INTO entries (received, kind, tenant, body) VALUES (1, 'L', 'default', X'C1')")
+    other.execute("UPDATE totals SET events = events + 1")
+    other.commit()
+    other.close()
+    own_server.start()
+    eventually(lambda: own_server.client.llen("gelato:log:{default/order-12}") == 1, what="the other one to be drained")

@@ -1,5 +1,6 @@
 """`POST /webhooks/gelato`: every row of the contract's table, against a real receiver and a real server."""
 
+import http.client
 import json
 import os
 import signal
@@ -778,7 +779,7 @@ class TestMethodsAndPaths:
         assert answer.headers["allow"] == "POST"
         assert answer.headers["content-type"] == "application/json"
 
-    @pytest.mark.parametrize("path", ["/webhooks/gelato/", "/webhooks/gelato/a/b", "/webhooks", "/webhooks/other"])
+    @pytest.mark.parametrize("path", ["/webhooks/gelato/a/b", "/webhooks", "/webhooks/other"])
     def test_other_paths_are_not_found(self, receiver: Receiver, path: str) -> None:
         answer = receiver.client.post(path, content=b"{}", headers={"X-Webhook-Secret": SECRET})
         assert answer.status_code == 404
@@ -804,3 +805,19 @@ class TestMethodsAndPaths:
 def dumps(value: Any) -> bytes:
     """JSON with integers of any length, which orjson does not write."""
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def test_an_empty_tenant_is_no_tenant(receiver: Receiver) -> None:
+    answer = receiver.client.post("/webhooks/gelato/", content=b"{}", headers={"X-Webhook-Secret": SECRET})
+    assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"})
+
+
+@pytest.mark.parametrize("megabytes", [2, 6])
+def test_a_plain_client_that_sends_all_of_a_large_body_first_hears_the_answer(
+    receiver: Receiver, megabytes: int
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection.request("POST", "/webhooks/gelato", b" " * (megabytes << 20), {"X-Webhook-Secret": SECRET})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (413, b'{"error":"too-large","limit":1048576}')
+    connection.close()

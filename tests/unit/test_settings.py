@@ -1,6 +1,8 @@
 """Settings: declared once, read once, and never shown when they are secret."""
 
 import dataclasses
+import socket
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -136,9 +138,14 @@ def test_a_url_that_cannot_be_read_shows_no_password_either(url: str) -> None:
 def test_the_data_server_is_the_one_named_else_the_embedded_one_else_the_default(tmp_path: Path) -> None:
     assert Settings.from_environment({"GELATO_DATA_DIR": str(tmp_path)}).where() == DEFAULT_REDIS_URL
     assert embedded_url(tmp_path) is None
-    url_file(tmp_path).write_text("unix:///some/where?db=0\n")
-    settings = Settings.from_environment({"GELATO_DATA_DIR": str(tmp_path)})
-    assert settings.where() == settings.where_rq() == "unix:///some/where?db=0"
+    url = f"unix://{tempfile.mkdtemp(prefix='gr-')}/s?db=0"
+    url_file(tmp_path).write_text(f"{url}\n")
+    assert embedded_url(tmp_path) is None, "a killed `up` leaves the file behind, and nobody listens"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(url.removeprefix("unix://").removesuffix("?db=0"))
+        server.listen()
+        settings = Settings.from_environment({"GELATO_DATA_DIR": str(tmp_path)})
+        assert settings.where() == settings.where_rq() == url
     named = Settings.from_environment({"GELATO_DATA_DIR": str(tmp_path), "REDIS_URL": "redis://host/0"})
     assert named.where() == named.where_rq() == "redis://host/0"
     apart = dataclasses.replace(named, rq_redis_url=SecretUrl("redis://other/0"))
