@@ -12,12 +12,13 @@ import pytest
 from support.polling import eventually
 from support.servers import Node
 
+from faults.stage import Stage
 from receiver.door import Door
 from receiver.drain import Drain
 from receiver.spool import Entry, Spool
 from shared import log
 from shared.facts import WEBHOOK
-from shared.store import AsyncStore, Store, orders, records
+from shared.store import AsyncStore, Store, due, orders, records
 
 EVENT = (
     b'{"created":"2026-11-01T00:00:00Z","event":"order_item_status_updated","id":"is_%d","itemReferenceId":"mug",'
@@ -150,3 +151,28 @@ def test_a_log_that_could_not_be_written_once_is_written_again_afterwards() -> N
     eventually(lambda: file.refusals == 0, what="the first lines to be refused")
     gathering.write(b"kept\n")
     eventually(lambda: b"kept" in file.getvalue(), seconds=3, what="the next lines to be written")
+
+
+def test_a_worker_does_not_wait_longer_for_rq_after_each_outage_of_its_life(tmp_path: Path) -> None:
+    """The wait grows within one outage; a worker that has had a shift since begins anew."""
+    stage = Stage(tmp_path, receivers=0, workers=1)
+    (worker,) = stage.workers
+    store = Store.from_url(stage.server.url)
+
+    def ended() -> list[float]:
+        return [line["retry_seconds"] for line in worker.process.said() if "retry_seconds" in line]
+
+    try:
+        stage.start()
+        firsts = []
+        for _ in range(4):
+            eventually(lambda: store.run(due.live_shifts()), seconds=30, what="a shift")
+            before = len(ended())
+            stage.server.kill()
+            eventually(lambda before=before: len(ended()) > before, what="the worker to notice")
+            firsts.append(ended()[before])
+            stage.server.start()
+        assert firsts == [1.0] * 4
+    finally:
+        store.close()
+        stage.stop()
