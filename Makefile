@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test lint types ci lock clean
+.PHONY: run test faults lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -15,6 +15,11 @@ run: $(VENV)/runs
 ## All tests, with real servers and processes.
 test: $(VENV)/develops
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## Faults by seed, with a report, and minutes of fuzzing: make faults SEED=7 MINUTES=10
+faults: $(VENV)/develops
+	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
+	FUZZ_SECONDS=180 $(BIN)/python -m pytest -q tests/faults/test_fuzz.py
 
 ## Style.
 lint: $(VENV)/develops

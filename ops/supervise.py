@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared import log
+from shared.stop import StopFlag
 
 logger = log.get("ops.supervise")
 
@@ -53,7 +53,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
-        self._stop = threading.Event()
+        self._stop = StopFlag()
         self._reload: Callable[[], None] | None = None
 
     def add(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:

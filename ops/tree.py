@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -28,7 +28,17 @@ def draw(document: Mapping[str, Any]) -> RenderableType:
 
 def table(documents: Iterable[Mapping[str, Any]]) -> Table:
     """A list of orders."""
-    result = Table("Order", "Status", "Done", "Complete", "Connected", "Lines", "Attention", "Updated", box=None)
+    result = Table(
+        Column("Order", no_wrap=True),
+        Column("Status", no_wrap=True),
+        "Done",
+        "Complete",
+        "Connected",
+        "Lines",
+        "Attention",
+        "Updated",
+        box=None,
+    )
     for document in documents:
         result.add_row(
             Text(visible(document["orderReferenceId"])),

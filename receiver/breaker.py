@@ -30,7 +30,7 @@ class Breaker:
     def trip(self, why: str) -> None:
         """Redis failed."""
         if self._probing is None:
-            logger.error("Redis is away", why=why)
+            logger.warning("Redis is away", why=why)
             self._probing = asyncio.create_task(self._probe_until_back())
             self._changed(True)
 

@@ -91,10 +91,10 @@ class Door:
         await self._group.drain()
         self.breaker.stop()
 
-    async def _carry(self, events: Sequence[Incoming]) -> list[Outcome | Exception]:
+    async def _carry(self, events: Sequence[Incoming], since: float) -> list[Outcome | Exception]:
         if self.breaker.is_open:  # it opened while these were waiting
             raise StoreUnavailable("Redis is away")
-        outcomes = await self._asked(self.accepting(events))
+        outcomes = await self._asked(self.accepting(events), since)
         self.stored()
         for each in outcomes:
             if each.refusal and not of_one_order(each.refusal):
@@ -102,9 +102,11 @@ class Door:
                 break
         return [StoreUnavailable(f"Redis: {each.refusal}") if each.refusal else each for each in outcomes]
 
-    async def _asked(self, operation: Operation[T]) -> T:
+    async def _asked(self, operation: Operation[T], since: float | None = None) -> T:
+        """Ask Redis. Patience counts from `since` (the loop's clock): whoever waited behind a slow group has less left."""
+        begin = asyncio.get_running_loop().time() if since is None else since
         try:
-            async with asyncio.timeout(self.patience_seconds):
+            async with asyncio.timeout_at(begin + self.patience_seconds):
                 result = await self.store.run(operation)
             self._slow = 0
             return result

@@ -15,13 +15,14 @@ R = TypeVar("R")
 class GroupCommit(Generic[T, R]):
     """Carries items in groups: `carry` is given a group and returns one answer, or one error, for each of its items.
 
+    It is also told since when the first of the group has been waiting, by the loop's clock (seconds).
     An error that `carry` raises is the answer to all of its group. Nobody waits for ever: when the loop is being closed, all
     who wait are told.
     """
 
     def __init__(
         self,
-        carry: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        carry: Callable[[Sequence[T], float], Awaitable[Sequence[R | Exception]]],
         *,
         size_of: Callable[[T], int],
         max_items: int,
@@ -31,13 +32,14 @@ class GroupCommit(Generic[T, R]):
         self._size_of = size_of
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._waiting: deque[tuple[T, asyncio.Future[R], float]] = deque()
         self._carrier: asyncio.Task[None] | None = None
 
     async def put(self, item: T) -> R:
         """Have one item carried; its answer. Raises the error that it, or its group, was answered with."""
-        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        self._waiting.append((item, answer, loop.time()))
         if self._carrier is None:
             self._carrier = asyncio.create_task(self._carry_all())
         return await answer
@@ -48,24 +50,24 @@ class GroupCommit(Generic[T, R]):
             await asyncio.wait([self._carrier])
 
     async def _carry_all(self) -> None:
-        group: list[tuple[T, asyncio.Future[R]]] = []
+        group: list[tuple[T, asyncio.Future[R], float]] = []
         try:
             while self._waiting:
                 group = self._take()
                 try:
-                    answers = await self._carry([item for item, _ in group])
+                    answers = await self._carry([item for item, _, _ in group], group[0][2])
                 except Exception as error:  # a refusal, or a bug: in either case nothing was promised to anybody
                     answers = [error] * len(group)
-                for (_, future), answer in zip(group, answers, strict=True):
+                for (_, future, _), answer in zip(group, answers, strict=True):
                     _tell(future, answer)
         finally:
             self._carrier = None
-            for _, future in (*group, *self._waiting):
+            for _, future, _ in (*group, *self._waiting):
                 _tell(future, asyncio.CancelledError())
             self._waiting.clear()
 
-    def _take(self) -> list[tuple[T, "asyncio.Future[R]"]]:
-        group: list[tuple[T, asyncio.Future[R]]] = []
+    def _take(self) -> list[tuple[T, "asyncio.Future[R]", float]]:
+        group: list[tuple[T, asyncio.Future[R], float]] = []
         size = 0
         while self._waiting and len(group) < self._max_items and size < self._max_bytes:
             group.append(self._waiting.popleft())

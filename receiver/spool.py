@@ -121,7 +121,7 @@ class Spool:
             await self._in_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _write(self, entries: Sequence[Entry]) -> list[None]:
+    async def _write(self, entries: Sequence[Entry], since: float) -> list[None]:
         await self._in_thread(self._insert, list(entries))
         return [None] * len(entries)
 

@@ -197,7 +197,7 @@ class Settings:
     spool_max_bytes: int = _setting("GELATO_SPOOL_MAX_BYTES", 1 << 30, _positive, "The spool is full beyond this.")
     patience_seconds: float = _setting(
         "GELATO_PATIENCE_SECONDS",
-        0.2,
+        0.18,
         _seconds,
         "Redis gets so long to take an event; then it goes to the spool (10 times as long where there is none).",
     )
@@ -295,6 +295,11 @@ class Settings:
 def url_file(data_dir: Path) -> Path:
     """Where a running `up` writes the URL of its embedded server, for the other commands to find."""
     return data_dir / "redis-url"
+
+
+def receiver_url_file(data_dir: Path) -> Path:
+    """Where a running `up` writes the URL of its receiver."""
+    return data_dir / "receiver-url"
 
 
 def embedded_url(data_dir: Path) -> str | None:

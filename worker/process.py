@@ -9,7 +9,7 @@ from shared import log
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store
-from worker import rq_worker
+from worker import rq_worker, shift
 from worker.shift import stop_asked
 from worker.sweep import Sweep
 
@@ -30,19 +30,28 @@ def run(settings: Settings) -> None:
     logger.info("worker started", pid=os.getpid())
     wait_seconds = 1.0
     while not stop_asked.is_set():
-        try:
-            rq_worker.work(settings.where_rq())
+        begun = shift.shifts_begun
+        failure = _work(settings)
+        if failure is None or shift.shifts_begun > begun:  # it was well meanwhile: another outage, not the same
             wait_seconds = 1.0
-        except (StoreUnavailable, OSError) as error:
-            logger.warning("RQ's server is away", error=str(error), retry_seconds=wait_seconds)
-        except Exception as error:
-            # RQ lets redis-py's own errors through while it registers the worker.
-            logger.warning("RQ's worker ended", error=f"{type(error).__name__}: {error}", retry_seconds=wait_seconds)
+        if failure is not None:
+            logger.warning("RQ's server is away", error=failure, retry_seconds=wait_seconds)
         _listen_for_signals()  # RQ has put handlers of its own in place
         stop_asked.wait(wait_seconds)
         wait_seconds = min(wait_seconds * 2, 15.0)
     sweep.join(timeout=5.0)
     logger.info("worker stopped", pid=os.getpid())
+
+
+def _work(settings: Settings) -> str | None:
+    """Be RQ's worker until asked to stop; what went wrong, if anything did."""
+    try:
+        rq_worker.work(settings.where_rq())
+    except (StoreUnavailable, OSError) as error:
+        return str(error)
+    except Exception as error:  # RQ lets redis-py's own errors through while it registers the worker
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _end_in_time() -> None:

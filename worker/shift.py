@@ -5,7 +5,6 @@ that is idle blocks on a list in Redis, so that it is there when an event comes 
 """
 
 import os
-import threading
 import time
 import uuid
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from shared import log
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
+from shared.stop import StopFlag
 from shared.store import Store, due
 from worker.advance import Policy
 from worker.fold import Tally, fold_due
@@ -26,14 +26,19 @@ _LOOK_SECONDS: Final = 1.0
 #: A shift that has said nothing for so long counts as dead, and another may be asked for.
 _ALIVE_MS: Final = 5_000
 
-#: Set when this process is asked to stop; the shift ends after the batch it is at.
-stop_asked: Final = threading.Event()
+#: The shift ends after the batch it is at.
+stop_asked: Final = StopFlag()
+
+#: How many shifts RQ has started in this process: says whether its server has been well meanwhile.
+shifts_begun = 0
 
 _stores: dict[str, Store] = {}
 
 
 def run() -> dict[str, int | float]:
     """The RQ job: one shift with the settings of this process's environment. What it did is the job's result."""
+    global shifts_begun  # noqa: PLW0603  (a count of this process)
+    shifts_begun += 1
     settings = Settings.from_environment()
     url = settings.where()
     store = _stores.get(url)

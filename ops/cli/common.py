@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ops import secrets
 from shared import log
-from shared.errors import ConfigurationError, GelatoRollupError
+from shared.errors import ConfigurationError, GelatoRollupError, StoreUnavailable
 from shared.settings import DEFAULT_TENANT, Settings
 from shared.store import Store
 
@@ -42,6 +42,11 @@ def command(function: F) -> F:
             return function(*arguments, **options)
         except ConfigurationError as error:
             fail(str(error), USAGE)
+        except StoreUnavailable as error:
+            fail(
+                f"{error} (is it running? `gelato-rollup up` brings its own; see `gelato-rollup doctor`)",
+                FOUND_SOMETHING_WRONG,
+            )
         except (GelatoRollupError, RedisError, RedisClusterException) as error:
             fail(str(error), FOUND_SOMETHING_WRONG)
         except BrokenPipeError:

@@ -36,7 +36,7 @@ def config(as_json: bool, markdown: bool) -> None:
     else:
         table = Table("Variable", "In force", "From", "Meaning", title="Settings", title_justify="left")
         for row in rows:
-            table.add_row(row["variable"], str(row["value"]), row["from"], row["about"])
+            table.add_row(row["variable"], "" if row["value"] is None else str(row["value"]), row["from"], row["about"])
         out.print(table)
         out.print(f"Data server: {_where(settings)}", markup=False)
         if names is not None:

@@ -13,7 +13,7 @@ from ops.embedded import Embedded
 from ops.supervise import Supervisor
 from receiver import server
 from shared import kick, log
-from shared.settings import Settings, url_file
+from shared.settings import Settings, receiver_url_file, url_file
 from shared.store import Store
 from worker import process as worker_process
 
@@ -46,9 +46,11 @@ def up(processes: int) -> None:
         supervisor.add("receiver", [*_PROGRAM, "receiver"], environment)
         for number in range(processes):
             supervisor.add(f"worker-{number + 1}", [*_PROGRAM, "worker"], environment)
+        receiver_url_file(settings.data_dir).write_text(settings.base_url() + "\n")
         _say_where(settings, made, environment.get("REDIS_URL", ""))
         supervisor.run(embedded.look_after if settings.redis_url is None else None)
     finally:
+        receiver_url_file(settings.data_dir).unlink(missing_ok=True)
         embedded.stop()
 
 
@@ -100,13 +102,13 @@ def _say_where(settings: Settings, made: list[str], redis_url: str) -> None:
     _say(f"  {_curl(settings, base, made)}")
     if (directory / secrets.OPS_TOKEN).exists():
         token = shlex.quote(str(directory / secrets.OPS_TOKEN))
-        _say(f'  curl -sS -H "Authorization: Bearer $(cat {token})" {base}/orders/83831IAKD2')
+        _say(f'  curl -sS -H "Authorization: Bearer $(cat {token})" {base}/orders/MY-1')
 
 
 def _curl(settings: Settings, base: str, made: list[str]) -> str:
     """A line to paste. Shows a secret made just now, and reads it from its file later on."""
     event = (
-        '{"id":"os_3193599925","object":"itemStatus","itemReferenceId":"poster-13x18","orderReferenceId":"83831IAKD2",'
+        '{"id":"os_3193599925","object":"itemStatus","itemReferenceId":"poster-13x18","orderReferenceId":"MY-1",'
         '"orderId":"c3c8f7f5-a0e8-4014-a3fb-38a5375d2af8","status":"passed","created":"2018-08-03T07:26:52+00:00"}'
     )
     path: Path = settings.data_dir / secrets.WEBHOOK_SECRET

@@ -11,7 +11,7 @@ from ops.simulator.run import Options
 from ops.simulator.run import simulate as play
 from shared import tenants
 from shared.errors import ConfigurationError
-from shared.settings import DEFAULT_TENANT
+from shared.settings import DEFAULT_TENANT, Settings, receiver_url_file
 
 
 @click.command()
@@ -57,7 +57,7 @@ def simulate(
             f"no webhook secret for tenant {tenant!r}: set GELATO_WEBHOOK_SECRET, or run where `up` runs (GELATO_DATA_DIR)"
         )
     options = Options(
-        url=url or settings.base_url(),
+        url=url or _receiver(settings),
         secret=known.secrets[0].reveal(),
         redis_url=settings.where(),
         tenant=tenant,
@@ -86,5 +86,13 @@ def simulate(
     if as_json:
         print_json(report.to_dict())
     else:
-        out.print(report)
+        out.print(report, width=None if out.is_terminal else 100)
     sys.exit(DONE if report.ok else FOUND_SOMETHING_WRONG)
+
+
+def _receiver(settings: Settings) -> str:
+    """The receiver of the `up` that runs here, else that of HOST and PORT."""
+    try:
+        return receiver_url_file(settings.data_dir).read_text().strip()
+    except OSError:
+        return settings.base_url()

@@ -166,7 +166,7 @@ async def _knock(client: httpx.AsyncClient, options: Options) -> None:
         )
     except httpx.HTTPError as error:
         raise SimulatorError(
-            f"no answer from {options.webhook_url} ({type(error).__name__}): is the receiver running?"
+            f"no answer from {options.webhook_url} ({type(error).__name__}): is the receiver running? see --url"
         ) from error
     if response.status_code == 401:
         raise SimulatorError(

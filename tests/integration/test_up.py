@@ -21,7 +21,7 @@ from support.processes import ROOT, fixture, free_port
 from support.server import Server
 
 Environment = dict[str, str]
-REFERENCE = "83831IAKD2"
+REFERENCE = "MY-1"
 
 
 def bare_environment(**more: str) -> Environment:
