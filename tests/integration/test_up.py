@@ -21,7 +21,7 @@ from support.processes import ROOT, fixture, free_port
 from support.server import Server
 
 Environment = dict[str, str]
-REFERENCE = "MY-1"
+REFERENCE = "83831IAKD2"
 
 
 def bare_environment(**more: str) -> Environment:
@@ -205,8 +205,8 @@ def test_the_line_to_paste_of_a_first_start_posts_an_event_and_the_next_one_read
     answer = pasted(running, post)
     assert answer.returncode == 0, answer.stderr
     assert orjson.loads(answer.stdout)["result"] in ("accepted", "duplicate")
-    eventually(running.document, what="the document")
-    assert orjson.loads(pasted(running, read).stdout)["orderReferenceId"] == REFERENCE
+    eventually(lambda: running.document("MY-1"), what="the document")
+    assert orjson.loads(pasted(running, read).stdout)["orderReferenceId"] == "MY-1"
 
 
 def test_no_process_of_up_listens_on_the_network_but_the_receiver(running: Up) -> None:
@@ -321,7 +321,8 @@ def test_a_second_start_keeps_orders_and_secrets_and_prints_no_secret(home: Path
     eventually(second.document, what="the document")
     post, read = curl_lines(second)
     assert orjson.loads(pasted(second, post).stdout)["result"] in ("accepted", "duplicate")
-    assert orjson.loads(pasted(second, read).stdout)["orderReferenceId"] == REFERENCE
+    eventually(lambda: second.document("MY-1"), what="the document")
+    assert orjson.loads(pasted(second, read).stdout)["orderReferenceId"] == "MY-1"
 
 
 # Its children die
