@@ -1,5 +1,6 @@
 """`gelato-rollup bench`: measure this service beside what a user would write first, and beside the limits."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def bench(benchmarks: tuple[str, ...], json_file: Path | None, runs: int | None,
     Needs a checkout (the baselines are in tests/benchmarks/), wrk and redis-benchmark. Ends with 1 when a benchmark's check
     of its own result fails; a missed target is shown, and is no error.
     """
+    # As Ctrl-C does: end what was started, and take the scratch directory away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     names = benchmarks or USUAL
     runs = runs or (1 if quick else 5)
     with progress() as bar:

@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from ops.cli.bench import bench
 from ops.cli.config import config
 from ops.cli.doctor import doctor
 from ops.cli.orders import orders
@@ -29,5 +30,5 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, orders, doctor, config):
+for each in (up, receiver, worker, simulate, orders, doctor, config, bench):
     main.add_command(each)

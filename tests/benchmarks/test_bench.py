@@ -1,6 +1,8 @@
 """The bench itself: its baselines are what they say, its checks find what is missing, each part runs to its end."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner
 from rich.console import Console
+from support.polling import eventually
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ops.bench import lives, processes
@@ -142,6 +145,22 @@ def test_without_the_baselines_it_says_that_it_needs_a_checkout(
 
     with pytest.raises(Missing, match="checkout"):
         fold(bench)
+
+
+def test_told_to_stop_it_ends_what_it_started_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    code = "from ops.cli.bench import bench; bench()"
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", code, "fold", "--quick"], env=env, stderr=subprocess.DEVNULL)
+    try:
+        sockets = eventually(lambda: list(tmp_path.glob("gelato-bench-*/run-*/s")), what="a server to listen")
+        process.terminate()
+
+        assert process.wait(20) == 143
+        assert not list(tmp_path.iterdir())
+        assert not sockets[0].exists()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_without_wrk_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
