@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from receiver.groups import GroupCommit
 from shared.errors import GelatoRollupError
@@ -76,7 +76,6 @@ class Spool:
         # One thread: SQLite has one writer, and a connection belongs to its thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._database: sqlite3.Connection | None = None
-        self._lock: IO[str] | None = None
         self._group: GroupCommit[Entry, None] = GroupCommit(
             self._write, size_of=lambda entry: len(entry.body), max_items=512, max_bytes=16 * 1024 * 1024
         )
