@@ -1,0 +1,46 @@
+"""The settings in force, as people may see them: secrets masked, and where each value comes from."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from shared.settings import MASK, Secret, SecretUrl, Settings
+
+
+class Shown(NamedTuple):
+    """One setting: its variable, its value (secrets masked; None: not set), where that comes from, what it means."""
+
+    variable: str
+    value: str | int | float | None
+    origin: str
+    about: str
+
+
+def shown(settings: Settings, environment: Mapping[str, str] | None = None) -> list[Shown]:
+    """Every setting. `origin` is `environment`, `data directory` (made by `up`) or `default`."""
+    environment = os.environ if environment is None else environment
+    return [_shown(each, settings, environment) for each in dataclasses.fields(Settings)]
+
+
+def data_server(settings: Settings) -> str:
+    """The URL of the data server in force, without its password."""
+    return repr(SecretUrl(settings.where()))
+
+
+def _shown(each: "dataclasses.Field[Any]", settings: Settings, environment: Mapping[str, str]) -> Shown:
+    variable = each.metadata["variable"]
+    value = getattr(settings, each.name)
+    url = {"redis_url": settings.where, "rq_redis_url": settings.where_rq}.get(each.name)
+    origin = "environment" if environment.get(variable) else "data directory" if value != each.default else "default"
+    return Shown(variable, repr(SecretUrl(url())) if url else _masked(value), origin, each.metadata["about"])
+
+
+def _masked(value: Any) -> str | int | float | None:
+    if isinstance(value, SecretUrl):
+        return repr(value)
+    if isinstance(value, Secret):
+        return MASK
+    if isinstance(value, tuple):
+        return ", ".join(MASK for _ in value) or None
+    return value if isinstance(value, (int, float, type(None))) else str(value)
