@@ -1,4 +1,4 @@
-"""`POST /webhooks/gelato` and `POST /webhooks/gelato/{tenant}`: every row of the contract's table.
+"""`POST /webhooks/gelato` and `POST /webhooks/gelato/{tenant}`: each case in the order in which it is checked.
 
 Bare ASGI: this is the hot path, and a request object is a third of the time that it takes.
 """

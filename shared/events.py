@@ -1,7 +1,7 @@
 """Gelato's webhooks: which ones there are, and what makes one usable.
 
 Two generations of names are in use (`object: orderStatus`, `event: order_status_updated`); both mean one kind here.
-Source: GELATO.md and CONTRACT.md section 2. What an event *says* is in `shared.facts`.
+What an event *says* is in `shared.facts`.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The shapes that others read: the rollup document and the change entry. Source: CONTRACT.md section 3.
+"""The shapes that others read: the rollup document and the change entry. See README.md.
 
 Times are ISO 8601 UTC ending in `Z`, whole seconds. Lists are sorted; maps have their keys as shown.
 """

@@ -3,7 +3,6 @@
 A create, update or get response is one snapshot of one connected order; a search response holds several. They carry
 names, addresses, e-mail and prices. None of that is kept: `sanitise` copies only ids, references, statuses, tracking and
 dates, field by field, before anything is stored (not even a dead letter sees the rest).
-Source: GELATO.md (*The order API*), CONTRACT.md sections 2 and 4.
 """
 
 from typing import Any, NamedTuple

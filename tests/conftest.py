@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import Answer, Gelato, run_command
 from support.processes import Process, Receiver, environment
 from support.server import Server
 
@@ -62,3 +63,13 @@ def receiver(env: dict[str, str], tmp_path: Path) -> Iterator[Receiver]:
     receiver = Receiver(env, tmp_path / "receiver.log").start()
     yield receiver
     receiver.stop()
+
+
+@pytest.fixture
+def gelato(env: dict[str, str], tmp_path: Path) -> Gelato:
+    """Run a command to its end: `gelato("orders", "list", PORT="1")`."""
+
+    def run(*arguments: str, **more: str) -> Answer:
+        return run_command(arguments, {**env, **more}, tmp_path)
+
+    return run

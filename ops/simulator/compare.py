@@ -37,7 +37,7 @@ def compare(truth: OrderTruth, document: Mapping[str, Any] | None) -> list[Diffe
     try:
         found = found_view(document)
     except (KeyError, TypeError, AttributeError) as error:
-        detail = f"not as described in CONTRACT section 3: {type(error).__name__} {error}"
+        detail = f"not as documented: {type(error).__name__} {error}"
         return [Difference(truth.reference, "(document)", "a readable document", detail)]
     return [Difference(truth.reference, *difference) for difference in _differences("", expected, found)]
 

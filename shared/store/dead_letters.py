@@ -1,4 +1,4 @@
-"""Dead letters: what could not be used, kept until somebody replays or discards it. Source: CONTRACT.md section 5."""
+"""Dead letters: what could not be used, kept until somebody replays or discards it. See docs/way-of-an-event.md."""
 
 import hashlib
 from typing import NamedTuple

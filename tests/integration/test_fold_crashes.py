@@ -10,17 +10,18 @@ from typing import Any
 
 import orjson
 import pytest
+from support import events
+from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.processes import Process
 from support.server import Server
 
-from shared.events import Usable, read_webhook
-from shared.store import Store, due, intake, keys, orders, scripts
+from shared.store import Store, due, keys, orders, scripts
 from shared.store.calls import Batch, Call, Step
 from shared.store.intake import Incoming
 from shared.store.scripts import Script
 from worker.advance import Policy
-from worker.fold import Tally, fold_due
+from worker.fold import Tally
 from worker.rebuild import rebuild
 
 #: What tells how a document came about, and not what it says.
@@ -72,43 +73,14 @@ def mortal(server: Server) -> Any:
 
 
 def webhook(reference: str, n: int, status: str = "passed", item: str | None = None) -> Incoming:
-    event = {
-        "id": f"is_{n}",
-        "object": "itemStatus",
-        "orderId": f"order-{n % 3}",
-        "orderReferenceId": reference,
-        "itemReferenceId": item or f"item-{n % 5}",
-        "status": status,
-        "created": f"2026-01-01T00:{n // 60 % 60:02}:{n % 60:02}Z",
-    }
-    usable = read_webhook(orjson.dumps(event))
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, 1_790_000_000_000_000 + n)
-
-
-def accept(store: Store, *events: Incoming) -> None:
-    outcomes = store.run(intake.accept(events, cluster=False))
-    assert all(outcome.result is not None for outcome in outcomes)
-
-
-def fold(store: Store, *, lease_seconds: float = 15.0) -> Tally:
-    return fold_due(store, Policy(), lease_seconds=lease_seconds)
-
-
-def fold_all(store: Store) -> None:
-    """Fold, again and again, until nothing is due or under a lease."""
-
-    def done() -> bool:
-        fold(store)
-        waiting = store.run(due.pending())
-        return waiting.due + waiting.later == 0
-
-    eventually(done, what="all orders to be folded")
-
-
-def document(store: Store, reference: str) -> dict[str, Any] | None:
-    raw = store.run(orders.document("default", reference))
-    return None if raw is None else orjson.loads(raw)
+    return events.webhook(
+        reference,
+        n,
+        received=1_790_000_000_000_000 + n,
+        orderId=f"order-{n % 3}",
+        itemReferenceId=item or f"item-{n % 5}",
+        status=status,
+    )
 
 
 def saying(found: dict[str, Any] | None) -> dict[str, Any]:
@@ -130,7 +102,7 @@ def assert_all_is_well(server: Server, store: Store, *references: str) -> None:
     assert server.client.zcard(keys.DEAD_LETTERS) == 0
     indexed = {listed.reference for listed in store.run(orders.newest("default", None, 1_000))}
     for reference in references:
-        found = document(store, reference)
+        found = found_document(store, reference)
         assert found is not None
         assert versions(server, reference) == list(range(1, found["version"] + 1))
         assert server.client.hget(keys.meta(f"default/{reference}"), "n") is None
@@ -154,7 +126,7 @@ def test_a_worker_may_die_before_any_step(store: Store, server: Server, mortal: 
     for batch in batches("undisturbed"):
         accept(store, *batch)
         undisturbed.steps = 0
-        fold(undisturbed)
+        fold_once(undisturbed)
     steps = undisturbed.steps
     assert steps >= 6  # claim, load, commit, announce, note, release; and the packing
     for n in range(steps + 1):
@@ -166,14 +138,14 @@ def test_a_worker_may_die_before_any_step(store: Store, server: Server, mortal: 
             accept(store, *batch)
             dying.left = n
             try:
-                fold(dying, lease_seconds=0.02)
+                fold_once(dying, lease_seconds=0.02)
             except Died:
                 assert n < steps
             fold_all(store)
-            found = document(store, reference)
+            found = found_document(store, reference)
             assert found is not None
             seen.append(found["version"])
-        assert saying(document(store, reference)) == saying(document(store, "undisturbed")), n
+        assert saying(found_document(store, reference)) == saying(found_document(store, "undisturbed")), n
         assert seen == sorted(seen)
         assert_all_is_well(server, store, reference)
 
@@ -186,13 +158,13 @@ def test_the_next_event_may_come_while_the_dead_workers_lease_holds(
     dying = mortal()
     dying.left = n
     with contextlib.suppress(Died):
-        fold(dying, lease_seconds=0.2)
+        fold_once(dying, lease_seconds=0.2)
     accept(store, *(webhook("A", m, "printed") for m in range(3, 6)))
     fold_all(store)
-    found = document(store, "A")
+    found = found_document(store, "A")
     assert found is not None
     assert found["events"] == 6
-    assert saying(document(store, "B"))["events"] == 3
+    assert saying(found_document(store, "B"))["events"] == 3
     assert_all_is_well(server, store, "A", "B")
 
 
@@ -210,9 +182,9 @@ def test_any_history_of_deaths_ends_well(store: Store, server: Server, mortal: A
         dying = mortal()
         dying.left = chance.randrange(10)
         with contextlib.suppress(Died):
-            fold(dying, lease_seconds=0.005)
+            fold_once(dying, lease_seconds=0.005)
         for each in references:
-            found = document(store, each)
+            found = found_document(store, each)
             if found is not None:
                 assert found["version"] >= highest[each]
                 highest[each] = found["version"]
@@ -222,7 +194,7 @@ def test_any_history_of_deaths_ends_well(store: Store, server: Server, mortal: A
         events = [webhook(calm, *of_event(each)) for each in sent[reference]]
         accept(store, *events)
         fold_all(store)
-        assert saying(document(store, reference)) == saying(document(store, calm))
+        assert saying(found_document(store, reference)) == saying(found_document(store, calm))
     assert_all_is_well(server, store, *references)
 
 
@@ -245,20 +217,20 @@ def test_of_two_workers_that_fold_the_same_order_one_wins_and_no_event_is_lost(
     slow.before[scripts.COMMIT] = wait_for_the_other
     fast.before[scripts.COMMIT] = lambda _: meet.wait(10) and None
     tallies: list[Tally] = []
-    first = threading.Thread(target=lambda: tallies.append(fold(slow, lease_seconds=0.02)))
+    first = threading.Thread(target=lambda: tallies.append(fold_once(slow, lease_seconds=0.02)))
     first.start()
     assert loaded.wait(10)
     accept(store, webhook("A", 3))  # the second sees what the first has not
 
     def folded_something() -> Tally | None:
-        tally = fold(fast)
+        tally = fold_once(fast)
         return tally if tally.orders else None
 
     tallies.append(eventually(folded_something, what="the lease of the slow one to end"))
     first.join(10)
     assert sum(tally.conflicts for tally in tallies) == 1
     fold_all(store)
-    assert saying(document(store, "A"))["events"] == 4
+    assert saying(found_document(store, "A"))["events"] == 4
     assert_all_is_well(server, store, "A")
 
 
@@ -270,7 +242,7 @@ def test_many_workers_fold_the_same_orders_at_once_without_losing_an_event(serve
     def work() -> None:
         mine = Store.from_url(server.url)
         while not finished.is_set():
-            conflicts.append(fold(mine, lease_seconds=0.001).conflicts)  # leases that hardly hold at all
+            conflicts.append(fold_once(mine, lease_seconds=0.001).conflicts)  # leases that hardly hold at all
         mine.close()
 
     workers = [threading.Thread(target=work) for _ in range(3)]
@@ -279,7 +251,7 @@ def test_many_workers_fold_the_same_orders_at_once_without_losing_an_event(serve
     try:
         for n in range(60):
             accept(store, *(webhook(reference, n, "printed" if n % 2 else "passed") for reference in references))
-        eventually(lambda: all(saying(document(store, each))["events"] == 60 for each in references), seconds=10)
+        eventually(lambda: all(saying(found_document(store, each))["events"] == 60 for each in references), seconds=10)
     finally:
         finished.set()
         for worker in workers:
@@ -297,14 +269,14 @@ def test_no_event_is_lost_when_one_worker_packs_while_another_folds(store: Store
     def meanwhile(packing: Step) -> None:
         accept(store, webhook("A", 10, "passed", "cap"))  # open again: not worth packing
         other.before[scripts.COMMIT] = lambda _: packer.carry_out(packing)
-        fold(other)
+        fold_once(other)
 
     packer.before[scripts.PACK] = meanwhile
-    fold(packer)
+    fold_once(packer)
     fold_all(store)
     accept(store, *(webhook("A", n, "printed", "cap") for n in range(11, 15)))
     fold_all(store)
-    assert saying(document(store, "A"))["events"] == 15
+    assert saying(found_document(store, "A"))["events"] == 15
     meta, log = keys.meta("default/A"), keys.log("default/A")
     assert int(server.client.hget(meta, "c") or 0) == server.client.llen(log)
     assert not rebuild(store, "default", "A", Policy())
@@ -318,15 +290,15 @@ def test_two_workers_that_pack_the_same_log_do_not_cut_off_what_came_meanwhile(s
         accept(store, webhook("A", 40))
         other.before[scripts.COMMIT] = lambda _: packer.carry_out(packing)
         other.before[scripts.PACK] = lambda _: accept(store, webhook("A", 41))
-        fold(other)
+        fold_once(other)
         accept(store, webhook("A", 41))  # where the other one had nothing to pack
 
     packer.before[scripts.PACK] = meanwhile
-    fold(packer)
+    fold_once(packer)
     fold_all(store)
     texts = {record.text for record in store.run(orders.log("default", "A")) if record.is_event}
     assert {webhook("A", n).event.text for n in range(42)} == texts
-    assert saying(document(store, "A"))["events"] == 42
+    assert saying(found_document(store, "A"))["events"] == 42
 
 
 def test_no_event_is_lost_when_a_worker_packs_during_a_rebuild(store: Store, server: Server, mortal: Any) -> None:
@@ -338,10 +310,10 @@ def test_no_event_is_lost_when_a_worker_packs_during_a_rebuild(store: Store, ser
         rebuild(operator, "default", "A", Policy())
 
     packer.before[scripts.PACK] = meanwhile
-    fold(packer)
+    fold_once(packer)
     accept(store, *(webhook("A", n) for n in range(40, 50)))
     fold_all(store)
-    assert saying(document(store, "A"))["events"] == 50
+    assert saying(found_document(store, "A"))["events"] == 50
 
 
 def test_a_rebuild_tells_of_the_change_that_a_dead_worker_could_not(store: Store, server: Server, mortal: Any) -> None:
@@ -349,7 +321,7 @@ def test_a_rebuild_tells_of_the_change_that_a_dead_worker_could_not(store: Store
     dying = mortal()
     dying.left = 3  # claim, load, commit
     with pytest.raises(Died):
-        fold(dying, lease_seconds=0.02)
+        fold_once(dying, lease_seconds=0.02)
     accept(store, webhook("A", 2, "printed"))
     assert rebuild(store, "default", "A", Policy())  # with the event that nobody has folded yet
     fold_all(store)
@@ -377,15 +349,15 @@ def test_a_worker_that_announces_late_does_not_take_the_index_back(store: Store,
         accept(store, webhook("A", 2, "printed"))
 
         def folded() -> bool:
-            fold(store)
-            found = document(store, "A")
+            fold_once(store)
+            found = found_document(store, "A")
             return found is not None and found["version"] == 2
 
         eventually(folded, what="the other worker to fold")
         newer.append(server.client.zscore(keys.index("default"), "A"))
 
     slow.meanwhile = another_folds
-    fold(slow, lease_seconds=0.02)
+    fold_once(slow, lease_seconds=0.02)
     slow.close()
     told = server.client.zscore(keys.index("default"), "A")
     assert told is not None

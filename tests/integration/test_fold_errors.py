@@ -8,20 +8,20 @@ import orjson
 import pytest
 import structlog
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from support import events
+from support.orders import accept, document, fold_all, fold_once, letters, nothing_waits
 from support.polling import eventually
 from support.server import Server
 
 from shared import document as documents
 from shared import facts, rollup
-from shared.events import Usable, read_webhook
 from shared.settings import Settings
-from shared.store import Store, due, intake, keys, orders, scripts
+from shared.store import Store, keys, orders, scripts
 from shared.store.calls import Batch, Step
 from shared.store.dead_letters import letter_id
 from shared.store.intake import Incoming
 from worker import fold as worker_fold
 from worker.advance import Policy
-from worker.fold import Tally, fold_due
 from worker.rebuild import rebuild
 from worker.shift import policy_of
 
@@ -99,54 +99,7 @@ def bug(request: pytest.FixtureRequest) -> Bug:
 
 
 def webhook(reference: str, item: str, status: str = "passed", n: int = 1) -> Incoming:
-    event = {
-        "id": f"{item}-{n}",
-        "object": "itemStatus",
-        "orderId": f"{reference}-1",
-        "orderReferenceId": reference,
-        "itemReferenceId": item,
-        "status": status,
-        "created": f"2026-01-01T00:00:{n:02}Z",
-    }
-    usable = read_webhook(orjson.dumps(event))
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, time.time_ns() // 1000)
-
-
-def accept(store: Store, *events: Incoming) -> None:
-    assert all(outcome.result is not None for outcome in store.run(intake.accept(events, cluster=False)))
-
-
-def fold(store: Store, policy: Policy = FAST, *, lease_seconds: float = 15.0) -> Tally:
-    return fold_due(store, policy, lease_seconds=lease_seconds)
-
-
-def fold_all(store: Store, policy: Policy = FAST) -> None:
-    """Fold, again and again, until nothing is due, delayed or under a lease."""
-
-    def done() -> bool:
-        fold(store, policy)
-        return nothing_waits(store)
-
-    eventually(done, what="all orders to be done with")
-
-
-def nothing_waits(store: Store) -> bool:
-    waiting = store.run(due.pending())
-    return waiting.due + waiting.later == 0
-
-
-def document(store: Store, reference: str) -> dict[str, Any]:
-    raw = store.run(orders.document("default", reference))
-    assert raw is not None
-    found: dict[str, Any] = orjson.loads(raw)
-    return found
-
-
-def letters(server: Server) -> list[dict[str, bytes]]:
-    ids = server.client.zrange(keys.DEAD_LETTERS, 0, -1)
-    found = [server.client.hgetall(keys.dead_letter(each.decode())) for each in ids]
-    return [{name.decode(): value for name, value in letter.items()} for letter in found]
+    return events.webhook(reference, n, id=f"{item}-{n}", itemReferenceId=item, status=status)
 
 
 def is_or_will_be_dealt_with(server: Server, reference: str) -> bool:
@@ -157,7 +110,7 @@ def is_or_will_be_dealt_with(server: Server, reference: str) -> bool:
 
 def test_the_other_events_of_its_order_are_folded_at_once(store: Store, server: Server, bug: Bug) -> None:
     accept(store, webhook("A", "mug"), webhook("A", POISON), webhook("A", "cap"))
-    tally = fold(store, SLOW)
+    tally = fold_once(store, SLOW)
     found = document(store, "A")
     assert sorted(found["items"]) == ["cap", "mug"]
     assert (found["events"], found["version"]) == (2, 1)
@@ -168,7 +121,7 @@ def test_the_other_events_of_its_order_are_folded_at_once(store: Store, server: 
 def test_after_its_tries_it_is_a_dead_letter_that_tells_all(store: Store, server: Server, bug: Bug) -> None:
     poison = webhook("A", POISON)
     accept(store, poison, webhook("A", "mug"))
-    fold_all(store)
+    fold_all(store, FAST)
     (letter,) = letters(server)
     traceback = letter.pop("traceback").decode()
     assert "ValueError: a bug for tests" in traceback
@@ -195,7 +148,7 @@ def test_the_waits_between_its_tries_grow_from_the_setting(store: Store, server:
     tried: list[int] = []
 
     def tried_again() -> bool:
-        claimed = fold(store, policy)
+        claimed = fold_once(store, policy)
         if claimed.orders:
             tried.append(time.monotonic_ns() // 1_000_000)
         return nothing_waits(store)
@@ -209,16 +162,16 @@ def test_the_waits_between_its_tries_grow_from_the_setting(store: Store, server:
 
 def test_other_orders_of_its_batch_are_untouched(store: Store, server: Server, bug: Bug) -> None:
     accept(store, webhook("A", "mug"), webhook("B", POISON), webhook("C", "mug"))
-    assert fold(store, SLOW).orders == 3
+    assert fold_once(store, SLOW).orders == 3
     assert [document(store, each)["version"] for each in ("A", "C")] == [1, 1]
     assert letters(server) == []
 
 
 def test_a_bug_that_is_mended_in_time_costs_nothing(store: Store, server: Server, bug: Bug) -> None:
     accept(store, webhook("A", "mug"), webhook("A", POISON))
-    fold(store)
+    fold_once(store, FAST)
     bug.mended = True
-    fold_all(store)
+    fold_all(store, FAST)
     found = document(store, "A")
     assert (sorted(found["items"]), found["events"]) == (["mug", POISON], 2)
     assert letters(server) == []
@@ -229,7 +182,7 @@ def test_an_order_of_which_nothing_could_be_folded_is_not_called_canceled(
     store: Store, server: Server, bug: Bug
 ) -> None:
     accept(store, webhook("A", POISON))
-    fold_all(store)
+    fold_all(store, FAST)
     assert len(letters(server)) == 1
     raw = store.run(orders.document("default", "A"))
     assert raw is None or orjson.loads(raw)["status"] != "canceled"
@@ -239,9 +192,9 @@ def test_an_order_of_which_nothing_could_be_folded_is_not_called_canceled(
 
 def test_events_that_come_while_it_waits_for_its_next_try_are_folded_at_once(store: Store, reading: Bug) -> None:
     accept(store, webhook("A", POISON), webhook("A", "mug"))
-    fold(store, SLOW)
+    fold_once(store, SLOW)
     accept(store, webhook("A", "cap"))
-    fold(store, SLOW)
+    fold_once(store, SLOW)
     assert sorted(document(store, "A")["items"]) == ["cap", "mug"]
 
 
@@ -273,8 +226,8 @@ def test_a_try_that_is_still_to_come_survives_the_death_of_its_worker(
 
     mortal.script, mortal.hook = scripts.RELEASE, die
     with pytest.raises(Dying):
-        fold(mortal, SLOW, lease_seconds=0.02)
-    eventually(lambda: fold(store, SLOW).orders, what="the lease to end")
+        fold_once(mortal, SLOW, lease_seconds=0.02)
+    eventually(lambda: fold_once(store, SLOW).orders, what="the lease to end")
     assert is_or_will_be_dealt_with(server, "A")
 
 
@@ -288,8 +241,8 @@ def test_a_try_that_is_still_to_come_survives_what_comes_during_a_fold(
     # Between claim and load, so that it is folded with the rest; its mark remains.
     hooked.script = scripts.LOAD
     hooked.hook = lambda: accept(store, poison if what == "a duplicate" else webhook("A", "cap"))
-    fold(hooked, SLOW)
-    fold(store, SLOW)
+    fold_once(hooked, SLOW)
+    fold_once(store, SLOW)
     assert is_or_will_be_dealt_with(server, "A")
 
 
@@ -298,7 +251,7 @@ def test_a_rebuild_does_not_forget_an_event_that_waits_for_its_next_try(
 ) -> None:
     policy = Policy(tries=2, backoff_ms=150)
     accept(store, webhook("A", POISON), webhook("A", "mug"))
-    fold(store, policy)
+    fold_once(store, policy)
     rebuild(store, "default", "A", policy)
     fold_all(store, policy)
     assert [letter["reason"] for letter in letters(server)] == [b"fold-error"]
@@ -307,22 +260,22 @@ def test_a_rebuild_does_not_forget_an_event_that_waits_for_its_next_try(
 def test_a_rebuild_with_a_new_bug_loses_no_event(store: Store, server: Server, reading: Bug) -> None:
     reading.mended = True
     accept(store, webhook("A", POISON), webhook("A", "mug"))
-    fold_all(store)
+    fold_all(store, FAST)
     reading.mended = False
     try:
         rebuild(store, "default", "A", FAST)
     except Exception:  # to refuse is fine
         assert document(store, "A")["events"] == 2
         return
-    fold_all(store)
+    fold_all(store, FAST)
     assert document(store, "A")["events"] == 2 or letters(server)
 
 
 def test_a_rebuild_skips_parked_events_and_changes_nothing(store: Store, server: Server, bug: Bug) -> None:
     accept(store, webhook("A", "mug"), webhook("A", POISON), webhook("A", "cap"))
-    fold_all(store)
+    fold_all(store, FAST)
     accept(store, webhook("A", "pen"))
-    fold_all(store)
+    fold_all(store, FAST)
     before = store.run(orders.document("default", "A"))
     for mended in (False, True):
         bug.mended = mended
@@ -336,7 +289,7 @@ def test_many_poison_events_of_one_order_are_all_parked_and_the_rest_is_folded(
     store: Store, server: Server, reading: Bug
 ) -> None:
     accept(store, *(webhook("A", POISON if n % 2 else "mug", n=n) for n in range(40)))
-    fold_all(store)
+    fold_all(store, FAST)
     assert document(store, "A")["events"] == 20
     assert len(letters(server)) == 20
     assert not rebuild(store, "default", "A", FAST)
@@ -347,7 +300,7 @@ def test_an_event_beyond_the_orders_limits_is_parked_at_once(store: Store, serve
     policy = FAST._replace(limits=rollup.Limits(lines=2))
     beyond = webhook("A", "third")
     accept(store, webhook("A", "first"), webhook("A", "second"), beyond, webhook("A", "first", "printed", 2))
-    tally = fold(store, policy)
+    tally = fold_once(store, policy)
     assert (tally.events, tally.parked) == (3, 1)
     assert nothing_waits(store)
     (letter,) = letters(server)
@@ -366,17 +319,17 @@ def test_an_order_that_cannot_be_folded_at_all_is_tried_again_and_blocks_nobody(
     monkeypatch.setattr(worker_fold, "_TROUBLED_MS", 30)
     building.mended = True
     accept(store, webhook("A", POISON), webhook("B", "mug"))
-    fold_all(store)
+    fold_all(store, FAST)
     building.mended = False  # now the state itself raises, whatever comes
     accept(store, webhook("A", "cap"), webhook("B", "cap"))
-    assert fold(store).failed == 1
+    assert fold_once(store, FAST).failed == 1
     assert sorted(document(store, "B")["items"]) == ["cap", "mug"]
     for _ in range(5):  # more often than an event is tried
-        eventually(lambda: fold(store).failed == 1, what="another try")
+        eventually(lambda: fold_once(store, FAST).failed == 1, what="another try")
     assert letters(server) == []
     assert document(store, "A")["version"] == 1
     building.mended = True
-    fold_all(store)
+    fold_all(store, FAST)
     assert sorted(document(store, "A")["items"]) == ["cap", POISON]
 
 
@@ -385,28 +338,28 @@ def test_a_stored_state_that_cannot_be_read_blocks_nobody(
 ) -> None:
     monkeypatch.setattr(worker_fold, "_TROUBLED_MS", 30)
     accept(store, webhook("A", "mug"), webhook("B", "mug"))
-    fold_all(store)
+    fold_all(store, FAST)
     whole = server.client.get(keys.state("default/A"))
     assert isinstance(whole, bytes)
     server.client.set(keys.state("default/A"), whole[:10], keepttl=True)
     accept(store, webhook("A", "cap"), webhook("B", "cap"))
-    fold(store)
+    fold_once(store, FAST)
     assert sorted(document(store, "B")["items"]) == ["cap", "mug"]
     # By itself (from the log), or when it was mended: either is fine, to lose the event is not.
     if not nothing_waits(store):
         server.client.set(keys.state("default/A"), whole, keepttl=True)
-    fold_all(store)
+    fold_all(store, FAST)
     assert sorted(document(store, "A")["items"]) == ["cap", "mug"]
     assert letters(server) == []
 
 
 def test_a_state_of_another_version_is_made_again_from_the_log(store: Store, server: Server) -> None:
     accept(store, webhook("A", "mug"), webhook("A", "cap"))
-    fold_all(store)
+    fold_all(store, FAST)
     before = document(store, "A")
     server.client.set(keys.state("default/A"), b"0m" + b"other", keepttl=True)
     accept(store, webhook("A", "pen"))
-    fold_all(store)
+    fold_all(store, FAST)
     after = document(store, "A")
     assert after["events"] == 3
     assert after["version"] > before["version"]
@@ -426,7 +379,7 @@ def test_rqs_timeout_in_the_middle_of_a_fold_parks_nothing(
 
     def fold_for_ever() -> None:
         while True:
-            fold(store, FAST._replace(tries=1), lease_seconds=0.05)
+            fold_once(store, FAST._replace(tries=1), lease_seconds=0.05)
 
     monkeypatch.setattr(facts, "read_facts", slow)
     accept(store, webhook("A", "mug"), webhook("A", POISON), webhook("B", "mug"))
@@ -448,7 +401,7 @@ def test_an_error_that_is_not_the_events_fault_ends_the_shift_and_costs_no_try(
     reading.error = error
     accept(store, webhook("A", POISON), webhook("A", "mug"))
     with pytest.raises(type(error)):
-        fold(store, FAST._replace(tries=1), lease_seconds=0.02)
+        fold_once(store, FAST._replace(tries=1), lease_seconds=0.02)
     assert store.run(orders.document("default", "A")) is None
     reading.mended = True
     fold_all(store, FAST._replace(tries=1))

@@ -1,80 +1,27 @@
 """Taking events in, against a real server: what is stored, what is told, and what is marked as due."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 import pytest
+from support.events import now_us, snapshot, webhook
+from support.orders import document, due_names, fold
 from support.polling import eventually
 from support.server import Server
 
 from shared.events import Usable, read_webhook
-from shared.snapshots import classify_snapshot, sanitise
 from shared.store import AsyncStore, Store, due, intake, keys, orders
 from shared.store.calls import Step
 from shared.store.intake import Incoming, Outcome, Result
-from worker.advance import Policy
-from worker.fold import fold_due
 
 ACCEPTED, DUPLICATE = Outcome(Result.ACCEPTED), Outcome(Result.DUPLICATE)
 COLLIDED, FULL = Outcome(Result.ACCEPTED, collision=True), Outcome(Result.ORDER_FULL)
 
 
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def webhook(reference: str, n: int = 1, *, tenant: str = "default", **more: Any) -> Incoming:
-    """An item status whose identity is `n`."""
-    event = {
-        "id": f"is_{n}",
-        "object": "itemStatus",
-        "orderId": f"{reference}-1",
-        "orderReferenceId": reference,
-        "itemReferenceId": f"item-{n}",
-        "status": "passed",
-        "created": "2026-01-01T00:00:00Z",
-        **more,
-    }
-    usable = read_webhook(orjson.dumps(event))
-    assert isinstance(usable, Usable)
-    return Incoming(tenant, usable, now_us())
-
-
-def snapshot(reference: str, *, came_as: str = "posted", status: str = "passed") -> Incoming:
-    content = {
-        "id": f"{reference}-1",
-        "orderReferenceId": reference,
-        "fulfillmentStatus": status,
-        "updatedAt": "2026-01-01T00:00:00Z",
-        "items": [{"itemReferenceId": "item-1", "fulfillmentStatus": status}],
-    }
-    usable = classify_snapshot(sanitise(content), fetched=came_as == "fetched")
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, now_us(), came_as)
-
-
 def accept(store: Store, *events: Incoming, most: int = intake.MAX_EVENTS_PER_ORDER) -> list[Outcome]:
     return store.run(intake.accept(events, cluster=False, max_events=most))
-
-
-def fold(store: Store) -> None:
-    """Fold until nothing is due now."""
-    while fold_due(store, Policy(), lease_seconds=15).orders:
-        pass
-
-
-def document(store: Store, reference: str, tenant: str = "default") -> dict[str, Any]:
-    raw = store.run(orders.document(tenant, reference))
-    assert raw is not None
-    found: dict[str, Any] = orjson.loads(raw)
-    return found
-
-
-def due_names(server: Server) -> set[str]:
-    return {name.decode() for shard in range(keys.SHARDS) for name in server.client.zrange(keys.due(shard), 0, -1)}
 
 
 def lose_marks(server: Server) -> None:

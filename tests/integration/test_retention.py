@@ -1,19 +1,20 @@
 """How long orders are kept, what goes with them, what erasing leaves, and what packing and rebuilding must not change."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
+from support import events
+from support.contents import traces
+from support.events import now_us
+from support.orders import accept, document, fold
 from support.polling import eventually
 from support.processes import Process, Receiver
 from support.server import Server
 
-from shared.events import Usable, read_webhook
 from shared.history import described
-from shared.snapshots import classify_snapshot, sanitise
-from shared.store import Store, due, intake, keys, orders
+from shared.store import Store, due, keys, orders
 from shared.store.intake import Incoming
 from worker import pack
 from worker.advance import Policy
@@ -24,56 +25,18 @@ DAY_MS = 86_400_000
 POLICY = Policy(retention_days=10, open_retention_days=30)
 
 
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
 def webhook(reference: str, n: int = 1, status: str = "passed", item: str = "mug", **more: Any) -> Incoming:
-    event = {
-        "id": f"is_{n}",
-        "object": "itemStatus",
-        "orderId": "connected-1",
-        "orderReferenceId": reference,
-        "itemReferenceId": item,
-        "status": status,
-        "created": f"2026-01-01T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z",
-        **more,
-    }
-    usable = read_webhook(orjson.dumps(event))
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, now_us())
+    return events.webhook(reference, n, orderId="connected-1", itemReferenceId=item, status=status, **more)
 
 
 def snapshot(reference: str, status: str = "passed") -> Incoming:
-    content = {
-        "id": "connected-1",
-        "orderReferenceId": reference,
-        "fulfillmentStatus": status,
-        "updatedAt": "2026-01-01T00:00:00Z",
-        "items": [{"itemReferenceId": "mug", "fulfillmentStatus": status}],
-    }
-    usable = classify_snapshot(sanitise(content), fetched=False)
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, now_us(), "posted")
-
-
-def accept(store: Store, *events: Incoming) -> None:
-    assert all(outcome.result is not None for outcome in store.run(intake.accept(events, cluster=False)))
-
-
-def fold(store: Store, policy: Policy = POLICY) -> None:
-    while fold_due(store, policy, lease_seconds=15).orders:
-        pass
+    lines = [{"itemReferenceId": "mug", "fulfillmentStatus": status}]
+    return events.snapshot(reference, status, id="connected-1", items=lines)
 
 
 def raw(store: Store, reference: str) -> bytes:
     found = store.run(orders.document("default", reference))
     assert found is not None
-    return found
-
-
-def document(store: Store, reference: str) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(raw(store, reference))
     return found
 
 
@@ -95,34 +58,34 @@ def log_length(server: Server, reference: str) -> int:
 def test_an_open_order_is_kept_longer_than_one_that_has_ended(store: Store, server: Server) -> None:
     started, ended = webhook("open"), webhook("ended", status="delivered")
     accept(store, started, ended)
-    fold(store)
+    fold(store, POLICY)
     assert end_ms(server, "open") == started.received // 1000 + 30 * DAY_MS
     assert end_ms(server, "ended") == ended.received // 1000 + 10 * DAY_MS
 
 
 def test_the_end_counts_from_the_last_event(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1)._replace(received=now_us() - 5 * DAY_MS * 1000))
-    fold(store)
+    fold(store, POLICY)
     last = webhook("A", 2, "printed")
     accept(store, last)
-    fold(store)
+    fold(store, POLICY)
     assert end_ms(server, "A") == last.received // 1000 + 30 * DAY_MS
     accept(store, webhook("A", 3, "in_production")._replace(received=last.received - 2 * DAY_MS * 1000))
-    fold(store)
+    fold(store, POLICY)
     assert end_ms(server, "A") == last.received // 1000 + 30 * DAY_MS
 
 
 def test_an_order_whose_time_was_over_before_it_came_is_kept_for_a_look(store: Store, server: Server) -> None:
     accept(store, webhook("A", status="delivered")._replace(received=now_us() - 100 * DAY_MS * 1000))
-    fold(store)
+    fold(store, POLICY)
     assert 3_500_000 < end_ms(server, "A") - now_us() // 1000 <= 3_600_000
 
 
 def test_a_closed_order_goes_as_one_that_has_ended_until_another_event_comes(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1))
-    fold(store)
+    fold(store, POLICY)
     assert store.run(orders.close("default", "A", now_us()))
-    fold(store)
+    fold(store, POLICY)
     closed = document(store, "A")
     assert closed["terminal"] is True
     assert closed["status"] == "passed"
@@ -130,7 +93,7 @@ def test_a_closed_order_goes_as_one_that_has_ended_until_another_event_comes(sto
     assert end_ms(server, "A") <= now_us() // 1000 + 10 * DAY_MS
     assert not rebuild(store, "default", "A", POLICY)
     accept(store, webhook("A", 2, "printed"))
-    fold(store)
+    fold(store, POLICY)
     again = document(store, "A")
     assert again["terminal"] is False
     assert "closedAt" not in again
@@ -145,7 +108,7 @@ def test_nothing_is_closed_that_is_not_known(store: Store, server: Server) -> No
 
 def test_all_keys_still_end_together_after_packing_and_rebuilding(store: Store, server: Server) -> None:
     accept(store, *(webhook("A", n) for n in range(40)))
-    fold(store)
+    fold(store, POLICY)
     end = end_ms(server, "A")
     assert log_length(server, "A") == 1
     rebuild(store, "default", "A", POLICY)
@@ -154,7 +117,7 @@ def test_all_keys_still_end_together_after_packing_and_rebuilding(store: Store, 
 
 def test_orders_that_are_gone_are_forgotten_by_the_list(store: Store, server: Server, receiver: Receiver) -> None:
     accept(store, webhook("gone"), webhook("here"))
-    fold(store)
+    fold(store, POLICY)
     for key in keys.of_order("default/gone"):
         server.client.pexpire(key, 1)
     eventually(lambda: server.client.get(keys.document("default/gone")) is None)
@@ -168,30 +131,12 @@ def test_orders_that_are_gone_are_forgotten_by_the_list(store: Store, server: Se
 
 def test_a_mark_of_an_order_that_is_gone_is_cleared(store: Store, server: Server) -> None:
     accept(store, webhook("A"))
-    fold(store)
+    fold(store, POLICY)
     server.client.delete(*keys.of_order("default/A"))
     store.run(due.mark(["default/A"]))
-    fold(store)
+    fold(store, POLICY)
     assert store.run(due.pending())[:2] == (0, 0)
     assert not any(server.client.exists(key) for key in keys.of_order("default/A"))
-
-
-def everything(server: Server) -> dict[bytes, bytes]:
-    """All keys with all that they hold, as text."""
-    found: dict[bytes, bytes] = {}
-    client = server.client
-    for key in client.scan_iter("*"):
-        kind = client.type(key)
-        whole: Any = {
-            b"string": client.get,
-            b"hash": client.hgetall,
-            b"list": lambda key: client.lrange(key, 0, -1),
-            b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
-            b"set": client.smembers,
-            b"stream": client.xrange,
-        }[kind](key)
-        found[key] = repr(whole).encode()
-    return found
 
 
 @pytest.mark.parametrize("state", ["folded", "packed", "not folded", "under a lease", "with a poison event"])
@@ -209,25 +154,24 @@ def test_erasing_an_order_leaves_no_trace(
         store.run(due.claim(10, 60_000, "a-claim", cluster=False))
     elif state != "not folded":
         fold(store, policy)
-    traces = (b"4711", keys.order_name("default", reference).encode())
-    assert any(trace in key + value for key, value in everything(server).items() for trace in traces)
+    sought = ("4711", keys.order_name("default", reference))
+    assert traces(server, *sought)
     process = start("orders", "erase", reference, "--yes")
     assert process.process is not None
     assert process.process.wait(20) == 0, process.log.read_text()
-    left = everything(server)
-    assert [key for key, value in left.items() for trace in traces if trace in key + value] == []
-    assert any(b"4712" in key + value for key, value in left.items())
+    assert traces(server, *sought) == []
+    assert traces(server, "4712")
 
 
 def test_rebuilding_everything_changes_nothing(store: Store, server: Server, start: Callable[..., Process]) -> None:
     for n in range(20):
         status = ["passed", "printed", "shipped", "delivered"][n % 4]
         accept(store, *(webhook(f"R{n}", m, status) for m in range(1 + n * 3)), snapshot(f"R{n}", status))
-        fold(store)
+        fold(store, POLICY)
         accept(store, snapshot(f"R{n}", status), webhook(f"R{n}", 100, "in_production"))
-        fold(store)
+        fold(store, POLICY)
     store.run(orders.close("default", "R0", now_us()))
-    fold(store)
+    fold(store, POLICY)
     before = {n: raw(store, f"R{n}") for n in range(20)}
     told = server.client.xlen(keys.CHANGES)
     process = start("orders", "rebuild", "--all", "--json", GELATO_RETENTION_DAYS="10", GELATO_OPEN_RETENTION_DAYS="30")
@@ -242,7 +186,7 @@ def test_rebuilding_everything_changes_nothing(store: Store, server: Server, sta
 
 def test_a_rebuild_mends_a_document_that_somebody_spoilt(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1), webhook("A", 2, "printed"))
-    fold(store)
+    fold(store, POLICY)
     good = raw(store, "A")
     server.client.delete(keys.document("default/A"))
     assert rebuild(store, "default", "A", POLICY) is False
@@ -254,11 +198,11 @@ def test_a_rebuild_mends_a_document_that_somebody_spoilt(store: Store, server: S
 def test_the_log_of_an_order_that_has_ended_is_one_record_that_still_tells_all(store: Store, server: Server) -> None:
     events = [webhook("A", n, status) for n, status in enumerate(("passed", "printed", "shipped"))]
     accept(store, *events)
-    fold(store)
+    fold(store, POLICY)
     assert log_length(server, "A") == 3
     last = webhook("A", 9, "delivered")
     accept(store, last)
-    fold(store)
+    fold(store, POLICY)
     assert log_length(server, "A") == 1
     assert texts(store, "A") == sorted(each.event.text for each in [*events, last])
     log = store.run(orders.log("default", "A"))
@@ -271,17 +215,17 @@ def test_the_log_of_an_order_that_has_ended_is_one_record_that_still_tells_all(s
 
 def test_later_events_of_a_packed_order_are_folded_counted_and_packed_too(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1, "delivered"))
-    fold(store)
+    fold(store, POLICY)
     accept(store, webhook("A", 2, "returned"), webhook("A", 1, "delivered"))
-    fold(store)
+    fold(store, POLICY)
     assert log_length(server, "A") == 1
     accept(store, webhook("A", 3, "passed", item="late"))  # open again
-    fold(store)
+    fold(store, POLICY)
     found = document(store, "A")
     assert (found["events"], found["terminal"]) == (3, False)
     assert log_length(server, "A") == 2
     accept(store, webhook("A", 4, "canceled", item="late"))
-    fold(store)
+    fold(store, POLICY)
     assert document(store, "A")["events"] == 4
     assert log_length(server, "A") == 1
     assert rebuild(store, "default", "A", POLICY) is False
@@ -291,7 +235,7 @@ def test_the_log_of_a_long_open_order_is_packed_in_lots(store: Store, server: Se
     longest = 0
     for n in range(pack.LOT * 5):
         accept(store, webhook("A", n))
-        fold(store)
+        fold(store, POLICY)
         longest = max(longest, log_length(server, "A"))
     assert log_length(server, "A") == 5
     assert longest < pack.LOT + 5
@@ -301,7 +245,7 @@ def test_the_log_of_a_long_open_order_is_packed_in_lots(store: Store, server: Se
     assert rebuild(store, "default", "A", POLICY) is False
     assert raw(store, "A") == before
     accept(store, webhook("A", 1_000, "delivered"))
-    fold(store)
+    fold(store, POLICY)
     assert log_length(server, "A") == 1
     assert len(texts(store, "A")) == pack.LOT * 5 + 1
 
@@ -311,7 +255,7 @@ def test_packing_keeps_what_is_not_folded_yet(store: Store, server: Server) -> N
     fold_due(store, POLICY, lease_seconds=15)
     accept(store, webhook("A", 500))
     assert log_length(server, "A") == 2
-    fold(store)
+    fold(store, POLICY)
     assert document(store, "A")["events"] == pack.LOT + 1
 
 
@@ -319,7 +263,7 @@ def test_a_snapshot_that_is_asked_for_every_minute_does_not_fill_the_log(store: 
     first = snapshot("A")
     for n in range(100):
         accept(store, first._replace(received=first.received + n * 60_000_000))
-        fold(store)
+        fold(store, POLICY)
     assert document(store, "A")["events"] == 1
     assert document(store, "A")["version"] == 1
     assert len(store.run(orders.log("default", "A"))) < 2 * pack.LOT

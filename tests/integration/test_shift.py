@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from rq import Queue, Worker
+from support.events import webhook
+from support.orders import accept, found_document
 from support.polling import eventually
 from support.processes import Process
 from support.server import Server
 
 from shared import kick
-from shared.events import Usable, read_webhook
-from shared.store import Store, due, intake, keys, orders
+from shared.store import Store, due, intake, keys
 from shared.store.calls import one
-from shared.store.intake import Incoming
 from shared.store.scripts import MARK
 from worker.advance import Policy
 from worker.fold import fold_due
@@ -28,27 +27,10 @@ from worker.fold import fold_due
 Start = Callable[..., Process]
 
 
-def webhook(reference: str, n: int = 1) -> Incoming:
-    event = {
-        "id": f"is_{n}",
-        "object": "itemStatus",
-        "orderId": f"{reference}-1",
-        "orderReferenceId": reference,
-        "itemReferenceId": f"item-{n % 5}",
-        "status": "passed",
-    }
-    usable = read_webhook(orjson.dumps(event))
-    assert isinstance(usable, Usable)
-    return Incoming("default", usable, time.time_ns() // 1000)
-
-
-def accept(store: Store, *events: Incoming) -> None:
-    assert all(outcome.result is not None for outcome in store.run(intake.accept(events, cluster=False)))
-
-
 def folded(store: Store, reference: str) -> int:
-    raw = store.run(orders.document("default", reference))
-    return 0 if raw is None else int(orjson.loads(raw)["events"])
+    """How many events of an order are folded."""
+    found = found_document(store, reference)
+    return int(found["events"]) if found else 0
 
 
 def works(store: Store, reference: str, seconds: float = 15.0) -> None:

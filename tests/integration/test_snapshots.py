@@ -2,17 +2,17 @@
 
 import copy
 import re
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
+from support.contents import all_texts
 from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, environment, fixture
 from support.server import Server
 
 from shared.settings import Settings
-from shared.store import Store, records, stored
+from shared.store import Store, records
 from worker.shift import shift
 
 TENANTS = """
@@ -89,45 +89,6 @@ def snapshot(**more: Any) -> dict[str, Any]:
     }
 
 
-def everything(server: Server, pattern: str = "*") -> bytes:
-    """All of Redis as one text: every key, every value of every type, packed and compressed ones opened."""
-    client = server.client
-    parts: list[bytes] = []
-    for key in client.scan_iter(pattern, count=1_000):
-        parts.append(key)
-        kind = client.type(key)
-        values: list[bytes] = []
-        if kind == b"string":
-            values = [client.get(key)]
-        elif kind == b"list":
-            values = client.lrange(key, 0, -1)
-        elif kind == b"hash":
-            values = [text for pair in client.hgetall(key).items() for text in pair]
-        elif kind == b"zset":
-            values = client.zrange(key, 0, -1)
-        elif kind == b"set":
-            values = list(client.smembers(key))
-        elif kind == b"stream":
-            values = [text for _, fields in client.xrange(key) for pair in fields.items() for text in pair]
-        else:
-            pytest.fail(f"{key!r} has the unknown type {kind!r}")
-        for value in values:
-            parts += [value, *opened(key, value)]
-    return b"\n".join(parts)
-
-
-def opened(key: bytes, value: bytes) -> list[bytes]:
-    if key.startswith(b"gelato:log:"):
-        return [record.text for record in records.read([value])]
-    if key.startswith(b"gelato:state:"):
-        assert stored.decode(value) is not None
-        return [value if value[1:2] == b"m" else zlib.decompress(value[2:])]
-    try:  # RQ compresses its jobs
-        return [zlib.decompress(value)]
-    except zlib.error:
-        return []
-
-
 def texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Every text and number of a response with the name it stands under."""
     if isinstance(value, dict):
@@ -153,7 +114,7 @@ def personal(response: Any) -> set[str]:
 def assert_nothing_personal(server: Server, receiver: Receiver, response: Any, *, at_least: int) -> None:
     wanted = personal(response)
     assert len(wanted) >= at_least, "the payload has what is looked for"
-    ours, said = everything(server, "gelato:*"), everything(server) + receiver.log.read_bytes()
+    ours, said = all_texts(server, "gelato:*"), all_texts(server) + receiver.log.read_bytes()
     found = []
     for text in sorted(wanted):
         if re.fullmatch(r"[0-9.]+", text):  # a price; RQ and the log hold durations, which look alike
@@ -455,7 +416,7 @@ class TestNothingPersonalIsKept:
         assert post(receiver, response).status_code in (200, 202)
         shift(store, Settings(), seconds=0)
         if path != ("connectedOrderIds",):  # an id may be any text
-            assert b"Paul" not in everything(server)
+            assert b"Paul" not in all_texts(server)
 
     def test_a_body_posted_here_first_is_still_kept_when_it_comes_as_a_webhook(
         self, receiver: Receiver, server: Server

@@ -1,6 +1,6 @@
 """Random but lifelike histories of one order: what Gelato might send of it, and all that goes wrong.
 
-Every event is usable by CONTRACT.md, section 2. All times are integer microseconds since the epoch, UTC.
+Every event is usable (`shared.events`). All times are integer microseconds since the epoch, UTC.
 """
 
 import random

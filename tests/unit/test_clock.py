@@ -1,4 +1,4 @@
-"""When an event was made: CONTRACT.md section 4, *Clock*, rule by rule."""
+"""When an event was made, rule by rule: docs/the-fold.md."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -11,8 +11,8 @@ import pytest
 from shared.errors import ConfigurationError
 from shared.settings import DEFAULT_REDIS_URL, MASK, Secret, SecretUrl, Settings, embedded_url, url_file
 
-#: CONTRACT.md section 8.
-CONTRACT = {
+#: What users may rely on.
+PROMISED = {
     "REDIS_URL",
     "RQ_REDIS_URL",
     "HOST",
@@ -35,7 +35,7 @@ CONTRACT = {
 
 def test_every_variable_of_the_contract_is_a_setting_with_a_meaning() -> None:
     declared = {each.metadata["variable"]: each.metadata["about"] for each in dataclasses.fields(Settings)}
-    assert declared.keys() >= CONTRACT
+    assert declared.keys() >= PROMISED
     assert all(about.rstrip(")").endswith(".") for about in declared.values())
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary of statuses: CONTRACT.md section 4, sentence by sentence."""
+"""The vocabulary of statuses, sentence by sentence: docs/the-fold.md."""
 
 import itertools
 

@@ -1,0 +1,65 @@
+"""`orders erase`: what is erased leaves no trace."""
+
+from support.commands import Gelato, one_line
+from support.contents import traces
+from support.orders import document, fold
+from support.seed import accept_all, item
+from support.server import Server
+
+from shared.store import Store
+from shared.store.dead_letters import DeadLetter, bury
+
+
+def letter(tenant: str, reference: str) -> DeadLetter:
+    """A dead letter of an order."""
+    return DeadLetter(f"{tenant}-{reference}"[:32], tenant, "invalid-event", "status", b"{}", 1, reference)
+
+
+def test_an_erased_order_leaves_no_trace(gelato: Gelato, store: Store, server: Server) -> None:
+    for reference in ("gone-1", "kept-1"):
+        accept_all(store, *(item(reference, status) for status in ("created", "passed", "printed")))
+        fold(store)
+        accept_all(store, item(reference, "shipped"))  # not yet folded
+        store.run(bury(letter("default", reference)))
+    assert len(traces(server, "gone-1")) >= 6
+    before = traces(server, "kept-1")
+    answer = gelato("orders", "erase", "gone-1", "--yes")
+    assert answer.returncode == 0, answer.stderr
+    assert "1 orders, 2 changes, 1 dead letters" in answer.stdout
+    assert traces(server, "gone-1") == []
+    assert traces(server, "kept-1") == before
+    fold(store)
+    assert traces(server, "gone-1") == []
+    assert document(store, "kept-1")["status"] == "shipped"
+
+
+def test_an_erased_tenant_leaves_no_trace_and_others_stay(gelato: Gelato, store: Store, server: Server) -> None:
+    for tenant in ("t", "t2"):
+        for n in range(3):
+            accept_all(store, item(f"{tenant}-order-{n}"), tenant=tenant)
+        fold(store)
+        accept_all(store, item(f"{tenant}-order-unfolded"), tenant=tenant)
+        store.run(bury(letter(tenant, f"{tenant}-order-0")))
+        store.run(bury(letter(tenant, f"{tenant}-order-without-any-event")))
+    answer = gelato("orders", "erase", "--whole-tenant", "--tenant", "t", "--yes")
+    assert answer.returncode == 0, answer.stderr
+    assert traces(server, "t-order") == []
+    assert traces(server, "{t/") == []
+    assert traces(server, "{t}") == []
+    fold(store)
+    assert document(store, "t2-order-unfolded", "t2")["events"] == 1
+    assert document(store, "t2-order-0", "t2")["events"] == 1
+    assert len(traces(server, "t2-order-without-any-event")) >= 1
+
+
+def test_erase_asks_first_and_wants_one_reference_or_the_whole_tenant(
+    gelato: Gelato, store: Store, server: Server
+) -> None:
+    accept_all(store, item("mine"))
+    fold(store)
+    assert gelato("orders", "erase", "mine").returncode == 1  # nobody is there to say yes
+    assert document(store, "mine")["events"] == 1
+    one_line(gelato("orders", "erase", "--yes"), 2)
+    one_line(gelato("orders", "erase", "mine", "--whole-tenant", "--yes"), 2)
+    assert document(store, "mine")["events"] == 1
+    assert gelato("orders", "erase", "X", "--yes").returncode == 1

@@ -1,0 +1,55 @@
+"""Posting webhooks, and what became of them in Redis."""
+
+import socket
+from typing import Any
+
+from shared.store import Store, keys
+from support.orders import document, fold
+from support.processes import Receiver
+from support.server import Server
+
+ACME_OLD, ACME_NEW = "acmes-old-secret", "acmes-new-secret"
+BEARER = "the-secret-of-bearer"
+TENANTS = f"""
+[acme]
+secrets = ["{ACME_OLD}", "{ACME_NEW}"]
+header = "Signature"
+
+[bearer]
+secret = "{BEARER}"
+header = "Authorization"
+
+[closed]
+read_tokens = ["closed-reads"]
+"""
+MIB = 1_048_576
+
+
+def folded(store: Store, reference: str, tenant: str = "default") -> dict[str, Any]:
+    """Fold what is due; the document of an order, which must be there."""
+    fold(store)
+    return document(store, reference, tenant)
+
+
+def letter(server: Server, letter_id: str) -> dict[bytes, bytes]:
+    """A dead letter as stored."""
+    found: dict[bytes, bytes] = server.client.hgetall(keys.dead_letter(letter_id))
+    return found
+
+
+def stored_keys(server: Server) -> list[bytes]:
+    """All keys; a kick of an earlier test may still be on its way to RQ, whose keys are not ours."""
+    return sorted(key for key in server.client.keys("*") if key.startswith(b"gelato:"))
+
+
+def raw_exchange(receiver: Receiver, request: bytes, *, seconds: float = 5.0) -> bytes:
+    """Send bytes and read until the first answer's end or the close."""
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=seconds) as connection:
+        connection.sendall(request)
+        received = b""
+        while b"\r\n\r\n" not in received or b"}" not in received:
+            part = connection.recv(65536)
+            if not part:
+                break
+            received += part
+        return received
