@@ -1,7 +1,7 @@
 """Every setting, declared once: its name, type, default, and what it means. The reference is made from this.
 
-Settings come from environment variables (README.md, *Configuration*). Secrets are wrapped, so that no log line, repr or error
-can show one by accident.
+Settings come from environment variables (README.md, *Configuration*). Secrets are wrapped, so that no log line, repr or
+error can show one by accident.
 """
 
 import dataclasses
