@@ -42,7 +42,9 @@ class Unavailable(StoreUnavailable):
 
 @dataclass
 class Door:
-    """`stored` is called after each batch that Redis took; `outage` when Redis goes away (True) and comes back (False)."""
+    """`stored` is called after each batch that Redis took; `outage` when Redis goes away (True) and comes back (False);
+    `refused` for each event that cannot be kept anywhere.
+    """
 
     store: AsyncStore
     spool: Spool | None
@@ -50,6 +52,7 @@ class Door:
     max_letters: int
     stored: Callable[[], None]
     outage: Callable[[bool], None]
+    refused: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self._slow = 0
@@ -123,8 +126,10 @@ class Door:
 
     async def _spool(self, entry: Entry, why: StoreUnavailable) -> None:
         if self.spool is None:
+            self.refused()
             raise Unavailable(f"{why}; and there is no spool: see GELATO_SPOOL_PERSISTENT") from why
         try:
             await self.spool.put(entry)
         except SpoolUnavailable as error:
+            self.refused()
             raise Unavailable(f"{why}; {error}") from error

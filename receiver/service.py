@@ -8,11 +8,12 @@ from receiver.access import Access
 from receiver.door import Door
 from receiver.drain import Drain
 from receiver.quota import Quota
+from receiver.readiness import Readiness
 from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store import AsyncStore, due, durability
+from shared.store import AsyncStore, due, durability, outages
 from shared.store.durability import Promises
 from shared.store.intake import Acknowledgement
 
@@ -39,6 +40,7 @@ class Service:
     quota: Quota = field(init=False)
     test_notifications: int = 0
     id_collisions: int = 0
+    readiness: Readiness = field(default_factory=Readiness)
     _kicking: "asyncio.Task[None] | None" = None
 
     #: What the server promises, as it last said; None before it was asked.
@@ -60,7 +62,9 @@ class Service:
         asked = Acknowledgement(
             settings.ack_replicas or 0, settings.ack_fsync, int(settings.patience_seconds * 1000 * _ACK_SHARE)
         )
-        self.door = Door(self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None)
+        self.door = Door(
+            self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None, self.readiness.refused
+        )
         self.door.acknowledgement = asked
 
     @classmethod
@@ -91,6 +95,7 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what is on its way, and close."""
+        await self._tell_readiness()  # until now
         await self.door.drain()
         if self._drain is not None:
             await self._drain.stop()
@@ -105,6 +110,7 @@ class Service:
     async def _watch_server(self) -> None:
         """Ask the server now and then what it promises, and wait for a replica if there is one."""
         while True:
+            await self._tell_readiness()
             try:
                 self.promises = await self.store.run(durability.promises())
             except StoreUnavailable as error:
@@ -113,6 +119,21 @@ class Service:
                 self.door.acknowledgement = self._acknowledgement(self.promises)
                 self._compare_clocks(self.promises)
             await asyncio.sleep(_WATCH_EVERY_SECONDS)
+
+    async def _tell_readiness(self) -> None:
+        """Say that this receiver takes events; the gaps between such reports are this service's outages."""
+        ready_ms = self.readiness.looked()
+        try:
+            ended = await self.store.run(outages.ready(ready_ms, kept_days=self.settings.open_retention_days))
+        except StoreUnavailable as error:
+            logger.debug("readiness not told", error=str(error))
+            if self.door.spool is None:
+                self.readiness.refused()
+            return
+        self.readiness.told()
+        if ended is not None:
+            seconds = round((ended.to_ms - ended.from_ms) / 1000, 1)
+            logger.warning("no receiver was ready for a while; reconciliation asks for what it missed", seconds=seconds)
 
     def _compare_clocks(self, promises: Promises) -> None:
         """Times of receipt are this machine's: an event without a clock of its own is dated by them."""

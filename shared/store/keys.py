@@ -20,6 +20,10 @@ WAKE: Final = PREFIX + "wake"
 SHIFTS: Final = PREFIX + "shifts"
 #: Written by receivers to see whether the server takes writes.
 PROBE: Final = PREFIX + "probe"
+#: When a receiver last said that it can take events: the server's time, milliseconds.
+READY: Final = PREFIX + "ready:{receivers}"
+#: Sorted set: times in which no receiver could, `<from>-<to>` in the server's milliseconds, by their end.
+OUTAGES: Final = PREFIX + "outages:{receivers}"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
 #: How many dead letters were not kept because there were too many, by reason.
