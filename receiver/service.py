@@ -5,10 +5,12 @@ import time
 from dataclasses import dataclass, field
 
 from receiver.access import Access
+from receiver.counts import Counts
 from receiver.door import Door
 from receiver.drain import Drain
 from receiver.quota import Quota
 from receiver.readiness import Readiness
+from receiver.reporting import Reporting
 from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -38,8 +40,8 @@ class Service:
     store: AsyncStore
     door: Door = field(init=False)
     quota: Quota = field(init=False)
-    test_notifications: int = 0
-    id_collisions: int = 0
+    counts: Counts = field(default_factory=Counts)
+    reporting: Reporting = field(init=False)
     readiness: Readiness = field(default_factory=Readiness)
     _kicking: "asyncio.Task[None] | None" = None
 
@@ -66,6 +68,7 @@ class Service:
             self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None, self.readiness.refused
         )
         self.door.acknowledgement = asked
+        self.reporting = Reporting(self.counts, self.door)
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":
@@ -89,6 +92,7 @@ class Service:
     def begin(self) -> None:
         """Begin what runs beside the requests."""
         self._watching = asyncio.create_task(self._watch_server())
+        self.reporting.start()
         if self.door.spool is not None:
             self._drain = Drain(self.door.spool, self.door)
             self._drain.start()
@@ -101,6 +105,7 @@ class Service:
             await self._drain.stop()
         if self.door.spool is not None:
             await self.door.spool.close()
+        await self.reporting.stop()
         if self._watching is not None:
             self._watching.cancel()
         if self._kicking is not None:

@@ -62,6 +62,8 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
         kept = await _bury(service, tenant, error.reason, error.detail, body, None, received)
         return _quarantined(error.reason, error.detail, kept)
     answers = await asyncio.gather(*(_take_one(service, tenant, part, received) for part in parts))
+    for answer in answers:
+        service.counts.snapshots[answer.content["result"],] += 1
     if not snapshots.is_search(value):
         return answers[0]
     return _summary(answers)
@@ -74,7 +76,7 @@ async def _take_one(service: Service, tenant: str, part: Sanitised, received: in
         kept = await _bury(service, tenant, error.reason, error.detail, part.text, part.text, received, error.reference)
         return _quarantined(error.reason, error.detail, kept)
     if isinstance(event, ExampleEvent):
-        service.test_notifications += 1
+        service.counts.test_notifications += 1
         return _Answer(200, {"result": "test"})
     outcome, spooled = await service.door.event(Incoming(tenant, event, received, POSTED))
     if outcome.result is Result.ORDER_FULL:
@@ -82,7 +84,7 @@ async def _take_one(service: Service, tenant: str, part: Sanitised, received: in
         kept = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
         return _quarantined("order-limit", detail, kept)
     if outcome.collision:
-        service.id_collisions += 1
+        service.counts.id_collisions += 1
     content: dict[str, Any] = {"result": "accepted", "event": event.identity}
     return _Answer(200, content | {"spooled": True} if spooled else content)
 
@@ -123,4 +125,5 @@ async def _bury(
         letter_id(tenant, body, POSTED), tenant, reason, detail, payload, received, reference, came_as=POSTED
     )
     spooled = await service.door.letter(letter)
+    service.counts.quarantined[reason,] += 1
     return {"deadLetter": letter.id, "spooled": True} if spooled else {"deadLetter": letter.id}

@@ -8,6 +8,7 @@ import time
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from receiver.counts import NO_KIND
 from receiver.http import CutOff, TooLarge, answer, read_body, refuse_body
 from receiver.service import Service, now_us
 from shared import log
@@ -37,11 +38,13 @@ class Webhooks:
             await self._answer(scope, receive, send, tenant, start)
         except Exception:
             logger.exception("webhook", result="failed", ms=_ms(start))
+            self._count("failed", start)
             await answer(send, 500, b'{"error":"internal"}')
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, tenant: str, start: float) -> None:
         if scope["method"] != "POST":
             await answer(send, 405, b'{"error":"method-not-allowed"}', [(b"allow", b"POST")])
+            self._count("not-post", start)
             return
         received = now_us()
         service = self._service
@@ -50,6 +53,7 @@ class Webhooks:
             # The tenant asked for is the sender's text: only a known one is worth writing down.
             known = tenant if service.access.knows(tenant) else None
             logger.warning("webhook", result="unauthorized", tenant=known, ms=_ms(start))
+            self._count("unauthorized", start)
             return
         limit = service.settings.max_body_bytes
         try:
@@ -57,18 +61,23 @@ class Webhooks:
         except TooLarge:
             await refuse_body(receive, send, limit)
             logger.warning("webhook", result="too-large", tenant=tenant, ms=_ms(start))
+            self._count("too-large", start)
             return
         except CutOff:
             logger.warning("webhook", result="cut-off", tenant=tenant, ms=_ms(start))
+            self._count("cut-off", start)
             return
         try:
             status, content, said = await self._take(tenant, body, received)
         except StoreUnavailable as error:
             await answer(send, 503, _UNAVAILABLE, RETRY_AFTER)
             logger.error("webhook", result="unavailable", tenant=tenant, error=str(error), ms=_ms(start))
+            self._count("unavailable", start)
             return
         await answer(send, status, content)
         logger.info("webhook", tenant=tenant, ms=_ms(start), **said)
+        result = "spooled" if "spooled" in said and "identity" in said else str(said["result"])
+        self._count(result, start, str(said.get("identity", NO_KIND)))
 
     async def _take(self, tenant: str, body: bytes, received: int) -> tuple[int, bytes, dict[str, object]]:
         """Status, body, and what the log says."""
@@ -84,7 +93,7 @@ class Webhooks:
         if isinstance(event, Ignored):
             return 200, orjson.dumps({"result": "ignored", "event": event.name}), {"result": "ignored"}
         if isinstance(event, ExampleEvent):
-            self._service.test_notifications += 1
+            self._service.counts.test_notifications += 1
             return 200, b'{"result":"test"}', {"result": "test", "identity": event.identity}
         outcome, spooled = await self._service.door.event(Incoming(tenant, event, received))
         said: dict[str, object] = {"order": event.reference, "identity": event.identity}
@@ -92,7 +101,7 @@ class Webhooks:
             detail = "order: has as many events as an order may have"
             return await self._quarantine(tenant, "order-limit", detail, body, received, event.reference)
         if outcome.collision:
-            self._service.id_collisions += 1
+            self._service.counts.id_collisions += 1
             said["id_collision"] = True
         result = "duplicate" if outcome.result is Result.DUPLICATE else "accepted"
         content = {"result": result, "event": event.identity}
@@ -113,7 +122,12 @@ class Webhooks:
         """Keep a dead letter: what the answer says of it."""
         letter = DeadLetter(letter_id(tenant, body), tenant, reason, detail, body, received, reference)
         spooled = await self._service.door.letter(letter)
+        self._service.counts.quarantined[reason,] += 1
         return {"deadLetter": letter.id, "spooled": True} if spooled else {"deadLetter": letter.id}
+
+    def _count(self, result: str, start: float, identity: str = NO_KIND) -> None:
+        """Count an answered webhook; its kind is the first part of its event's identity."""
+        self._service.counts.webhook(result, identity.partition(":")[0], time.perf_counter() - start)
 
 
 def _ms(start: float) -> float:

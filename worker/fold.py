@@ -9,13 +9,16 @@ due again, and repeating the work changes nothing. What a step relies on:
 - *release*  only if the mark is still the one that was claimed: an event that came meanwhile keeps the order due.
 """
 
+import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
 
 from shared import log
+from shared.counting import Histogram
+from shared.metrics import DOCUMENT_BOUNDS
 from shared.rollup import State
 from shared.store import Store, due, folding, keys, records
 from shared.store.dead_letters import bury
@@ -47,12 +50,15 @@ class Tally:
     leases_expired: int = 0
     #: Orders still due when the batch was claimed.
     waiting: int = 0
+    #: From each event's receipt to its document.
+    to_document: Histogram = field(default_factory=lambda: Histogram(DOCUMENT_BOUNDS))
 
     def add(self, other: "Tally") -> None:
         """Add another tally to this one; `waiting` is the latest."""
         for name in ("orders", "events", "changed", "conflicts", "failed", "parked", "leases_expired"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.waiting = other.waiting
+        self.to_document.add(other.to_document)
 
 
 class _Folded(NamedTuple):
@@ -61,6 +67,8 @@ class _Folded(NamedTuple):
     outcome: Advance
     #: How far into the log this reaches.
     cursor: int
+    #: When the new events were received, microseconds.
+    received: list[int]
 
 
 def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: int = 0, batch: int = BATCH) -> Tally:
@@ -81,6 +89,7 @@ def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: 
 
 
 def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> None:
+    began = time.monotonic()
     tally.orders = len(claim.orders)
     tally.leases_expired = sum(claimed.lease_expired for claimed in claim.orders)
     loaded = store.run(folding.load([claimed.name for claimed in claim.orders]))
@@ -116,12 +125,14 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             _keep_letters(store, each, tally)
         commits = [_commit(each, claim.now_us) for each in folded]
         written = store.run(folding.commit(commits))
+        now_us = claim.now_us + int((time.monotonic() - began) * 1_000_000)
         for each, commit, done in zip(folded, commits, written, strict=True):
             if not done:
                 tally.conflicts += 1
                 releases.append(Release(each.claimed, 0))
                 continue
             tally.events += each.outcome.folded
+            tally.to_document.observe_all(max(0, now_us - received) / 1_000_000 for received in each.received)
             if commit.announcement:
                 tally.changed += 1
                 announcements.append((commit.name, commit.announcement))
@@ -134,8 +145,11 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
         pack.pack(store, order, commit, outcome)
 
 
-def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[Advance, int] | None:
-    """Fold one loaded order: the outcome, and how far into the log it reaches; None where there is nothing to do."""
+def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[Advance, int, list[int]] | None:
+    """Fold one loaded order: the outcome, how far into the log it reaches, and when its new events were received.
+
+    None where there is nothing to do.
+    """
     if not order.log_length:
         return None  # the order is gone, only its mark was left
     before = decode(order.stored)
@@ -144,24 +158,26 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
         # The state is gone (it expired a moment before a late event came), or another version wrote it.
         lost = Stored(State(), version=int(order.revision))
         whole = store.run(folding.whole_log(order.name))
-        return rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole)
+        return rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole), []
     before = before or Stored(State())
     new = list(records.read(order.records))
     tries = any(each.not_before_ms <= now_us // 1000 for each in before.deferred)
     if not new and not tries and (order.document_exists or not before.state.orders):
         return None
     outcome = advance(tenant, reference, before, new, now_us, policy)
-    for failed in outcome.failed:
+    for each in outcome.failed:
         # Neither the message nor the traceback: an error may quote the event. The dead letter has both.
         logger.warning(
             "event cannot be folded",
             tenant=tenant,
             order=reference,
-            attempts=failed.attempts,
-            error=type(failed.error).__name__,
-            where=verdict.where(failed.error),
+            attempts=each.attempts,
+            error=type(each.error).__name__,
+            where=verdict.where(each.error),
         )
-    return outcome, order.cursor + len(order.records)
+    failed = [each.record for each in outcome.failed]
+    received = [record.received for record in new if record.is_event and not (failed and record in failed)]
+    return outcome, order.cursor + len(order.records), received
 
 
 def _keep_letters(store: Store, folded: _Folded, tally: Tally) -> None:

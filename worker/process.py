@@ -10,6 +10,7 @@ from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store
 from worker import rq_worker, shift
+from worker.report import Report
 from worker.shift import stop_asked
 from worker.sweep import Sweep
 
@@ -25,6 +26,8 @@ def run(settings: Settings) -> None:
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()
+    report = Report(store)
+    report.start()
     signal.signal(signal.SIGHUP, lambda *_: sweep.reload())
     threading.Thread(target=_end_in_time, name="end", daemon=True).start()
     logger.info("worker started", pid=os.getpid())
@@ -40,6 +43,7 @@ def run(settings: Settings) -> None:
         stop_asked.wait(wait_seconds)
         wait_seconds = min(wait_seconds * 2, 15.0)
     sweep.join(timeout=5.0)
+    report.end()
     logger.info("worker stopped", pid=os.getpid())
 
 

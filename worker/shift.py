@@ -16,6 +16,7 @@ from shared.stop import StopFlag
 from shared.store import Store, due
 from worker.advance import Policy
 from worker.fold import Tally, fold_due
+from worker.report import Report, counted
 
 logger = log.get("worker.shift")
 
@@ -44,7 +45,11 @@ def run() -> dict[str, int | float]:
     store = _stores.get(url)
     if store is None:
         store = _stores[url] = Store.from_url(url)
-    return shift(store, settings)
+    try:
+        return shift(store, settings)
+    finally:
+        if not counted.is_reported:
+            Report(store).tell()
 
 
 def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -> dict[str, int | float]:
@@ -61,13 +66,16 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
             tally = fold_due(store, policy, lease_seconds=settings.lease_seconds)
             total.add(tally)
             if tally.orders:
-                busy += time.monotonic() - began
+                took = time.monotonic() - began
+                counted.batch(tally, took)
+                busy += took
             left = start + seconds - time.monotonic()
             if stop_asked.is_set() or left <= 0:
                 break
             if not tally.orders:
                 store.run(due.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01))))
     finally:
+        counted.shift()
         _end(store, shift_id)
     result: dict[str, int | float] = {
         "orders": total.orders,

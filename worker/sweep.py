@@ -5,12 +5,14 @@ sweep is a thread of each worker process, beside the main thread that RQ has for
 """
 
 import threading
+import time
 
 from shared import log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store, orders
 from worker.fold import fold_due
+from worker.report import counted
 from worker.shift import policy_of, stop_asked
 
 logger = log.get("worker.sweep")
@@ -40,11 +42,13 @@ class Sweep(threading.Thread):
         while not stop_asked.wait(_EVERY_SECONDS):
             try:
                 while not stop_asked.is_set():
+                    began = time.monotonic()
                     tally = fold_due(
                         self._store, policy, lease_seconds=self._settings.lease_seconds, due_for_ms=OVERDUE_MS
                     )
                     if not tally.orders:
                         break
+                    counted.batch(tally, time.monotonic() - began)
                     logger.warning("swept", orders=tally.orders, events=tally.events, waiting=tally.waiting)
                 rounds += 1
                 if rounds % _TIDY_EVERY_ROUNDS == 0:

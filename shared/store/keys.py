@@ -18,6 +18,12 @@ CHANGES: Final = PREFIX + "changes"
 WAKE: Final = PREFIX + "wake"
 #: Shifts that are alive, by the server's time (milliseconds) at which they count as dead.
 SHIFTS: Final = PREFIX + "shifts"
+#: Worker processes that are alive, likewise.
+WORKERS: Final = PREFIX + "workers"
+#: Hash: what all workers have counted, by metric.
+TOTALS: Final = PREFIX + "totals"
+#: When the last usable webhook came (milliseconds).
+LAST_EVENT: Final = PREFIX + "last-event"
 #: Written by receivers to see whether the server takes writes.
 PROBE: Final = PREFIX + "probe"
 #: When a receiver last said that it can take events: the server's time, milliseconds.
@@ -106,6 +112,11 @@ def leases(shard: int) -> str:
 def index(tenant: str) -> str:
     """Sorted set: a tenant's orders (escaped references) by the time of their last change (milliseconds)."""
     return f"{PREFIX}index:{{{tenant}}}"
+
+
+def activity(step_seconds: int, slot: int) -> str:
+    """Hash: what happened in one step of a series; `slot` is Unix time divided by the step."""
+    return f"{PREFIX}activity:{step_seconds}:{slot}"
 
 
 def dead_letter(letter_id: str) -> str:
