@@ -1,16 +1,45 @@
-"""Dead letters: what could not be used, kept until somebody replays or discards it. See docs/way-of-an-event.md."""
+"""Dead letters: what could not be used, kept until somebody replays or discards it.
+
+Each is a hash of its own; `shared.store.letter_index` keeps the lists by which they are found. A letter is written before
+it is listed and taken off the lists before it is deleted; a list that names a letter which is gone is mended when read.
+"""
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from shared.facts import WEBHOOK
-from shared.store import keys
+from shared.store import keys, letter_index
 from shared.store.calls import Call, Operation
+from shared.store.letter_index import Place
 from shared.store.scripts import BURY
+
+INVALID_JSON: Final = "invalid-json"
+INVALID_EVENT: Final = "invalid-event"
+UNKNOWN_EVENT: Final = "unknown-event"
+FOLD_ERROR: Final = "fold-error"
+ORDER_LIMIT: Final = "order-limit"
+REASONS: Final = (INVALID_JSON, INVALID_EVENT, UNKNOWN_EVENT, FOLD_ERROR, ORDER_LIMIT)
+
+_FIELDS: Final = (
+    "tenant",
+    "reason",
+    "detail",
+    "receivedAt",
+    "lastSeenAt",
+    "count",
+    "attempts",
+    "orderReferenceId",
+    "cameAs",
+)
 
 
 class DeadLetter(NamedTuple):
-    """A body or event that could not be used. `received` in microseconds; `payload` None where it must not be kept."""
+    """A body or event that could not be used. `received` in microseconds; `payload` None where it must not be kept.
+
+    `seen`: when this happened, where that is not the receipt: a replayed event that was parked again.
+    """
 
     id: str
     tenant: str
@@ -22,6 +51,33 @@ class DeadLetter(NamedTuple):
     attempts: int = 0
     traceback: str | None = None
     came_as: str = WEBHOOK
+    seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as kept. Times in microseconds.
+
+    `payload` and `traceback` are None where there is none, and where they were not asked for.
+    """
+
+    id: str
+    tenant: str
+    reason: str
+    detail: str
+    received: int
+    last_seen: int
+    count: int
+    attempts: int
+    reference: str | None
+    came_as: str
+    payload: bytes | None = None
+    traceback: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs in the lists."""
+        return Place(self.id, self.tenant, self.reason, self.detail, self.reference, self.received, self.last_seen)
 
 
 def letter_id(tenant: str, body: bytes, came_as: str = WEBHOOK) -> str:
@@ -37,29 +93,101 @@ def bury(letter: DeadLetter, *, most: int | None = None) -> Operation[int]:
     """Keep a dead letter; how often it was seen by now, 0 if there are `most` already and this one is not kept.
 
     Letters of events that were accepted have no limit: they were answered for.
-    The letter is written before it is listed.
     """
     known, kept = yield [Call("EXISTS", (keys.dead_letter(letter.id),)), Call("ZCARD", (keys.DEAD_LETTERS,))]
     if not known and most is not None and kept >= most:
         yield [Call("HINCRBY", (keys.DEAD_LETTERS_DROPPED,), (letter.reason, 1))]
         return 0
-    fields: dict[str, str | bytes | int] = {
-        "tenant": letter.tenant,
+    fate: dict[str, str | bytes | int] = {
         "reason": letter.reason,
         "detail": letter.detail,
-        "receivedAt": letter.received,
         "attempts": letter.attempts,
-        "cameAs": letter.came_as,
     }
-    if letter.payload is not None:
-        fields["payload"] = letter.payload
     if letter.reference is not None:
-        fields["orderReferenceId"] = letter.reference
+        fate["orderReferenceId"] = letter.reference
     if letter.traceback is not None:
-        fields["traceback"] = letter.traceback
-    words = tuple(word for field in fields.items() for word in field)
-    (count, _) = yield [
-        Call(BURY, (keys.dead_letter(letter.id),), (letter.received, *words)),
-        Call("ZADD", (keys.DEAD_LETTERS,), ("NX", letter.received // 1000, letter.id)),
-    ]
+        fate["traceback"] = letter.traceback
+    once: dict[str, str | bytes | int] = {"tenant": letter.tenant, "cameAs": letter.came_as}
+    if letter.payload is not None:
+        once["payload"] = letter.payload
+    words = tuple(word for fields in (fate, once) for field in fields.items() for word in field)
+    seen = letter.received if letter.seen is None else letter.seen
+    (answer,) = yield [Call(BURY, (keys.dead_letter(letter.id),), (letter.received, seen, 2 * len(fate), *words))]
+    count, received, last_seen, reason, detail, reference = answer
+    now = Place(letter.id, letter.tenant, letter.reason, letter.detail, letter.reference, int(received), int(last_seen))
+    if reason:  # it was kept already
+        former = now._replace(reason=_text(reason), detail=_text(detail), reference=_text(reference) or None)
+        yield from letter_index.place([(now._replace(reference=letter.reference or former.reference), former)])
+    else:
+        yield from letter_index.place([(now, None)])
     return int(count)
+
+
+def one(letter_id: str) -> Operation[Letter | None]:
+    """A dead letter with all that is kept of it; None for an unknown one."""
+    (found,) = yield from several([letter_id], whole=True)
+    return found
+
+
+def several(ids: Sequence[str], *, whole: bool) -> Operation[list[Letter | None]]:
+    """Some dead letters, None for each that is gone. `whole`: with payload and traceback, which may be long."""
+    fields = (*_FIELDS, "payload", "traceback") if whole else _FIELDS
+    if not ids:
+        return []
+    answers = yield [Call("HMGET", (keys.dead_letter(each),), fields) for each in ids]
+    return [_letter(letter_id, answer) for letter_id, answer in zip(ids, answers, strict=True)]
+
+
+def sizes(ids: Sequence[str]) -> Operation[list[int]]:
+    """How many bytes the payloads and tracebacks of some dead letters have."""
+    if not ids:
+        return []
+    answers = yield [
+        Call("HSTRLEN", (keys.dead_letter(each),), (field,)) for each in ids for field in ("payload", "traceback")
+    ]
+    return [one + other for one, other in zip(answers[0::2], answers[1::2], strict=True)]
+
+
+def remove(ids: Sequence[str]) -> Operation[list[Letter | None]]:
+    """Delete dead letters; what they were (without their payloads), None for each that was gone already.
+
+    Off the lists first: a crash between the two is mended by repeating it.
+    """
+    letters = yield from several(ids, whole=False)
+    there = [letter for letter in letters if letter is not None]
+    if there:
+        yield from letter_index.unplace([letter.place for letter in there])
+        yield [Call("DEL", (keys.dead_letter(letter.id),)) for letter in there]
+    return letters
+
+
+def dropped() -> Operation[dict[str, int]]:
+    """How many dead letters were not kept because there were too many, by reason."""
+    (answer,) = yield [Call("HGETALL", (keys.DEAD_LETTERS_DROPPED,))]
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[0::2], answer[1::2], strict=True)
+    return {reason.decode(): int(number) for reason, number in pairs}
+
+
+def _letter(letter_id: str, answer: Sequence[bytes | None]) -> Letter | None:
+    tenant, reason, detail, received, last_seen, count, attempts, reference, came_as, *rest = answer
+    if tenant is None or received is None:
+        return None
+    payload, traceback = rest or (None, None)
+    return Letter(
+        id=letter_id,
+        tenant=_text(tenant),
+        reason=_text(reason or b""),
+        detail=_text(detail or b""),
+        received=int(received),
+        last_seen=int(last_seen or received),
+        count=int(count or 1),
+        attempts=int(attempts or 0),
+        reference=None if reference is None else _text(reference),
+        came_as=WEBHOOK if came_as is None else _text(came_as),
+        payload=None if payload is None else bytes(payload),
+        traceback=None if traceback is None else _text(traceback),
+    )
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

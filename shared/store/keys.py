@@ -32,6 +32,12 @@ READY: Final = PREFIX + "ready:{receivers}"
 OUTAGES: Final = PREFIX + "outages:{receivers}"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
+#: The lists below lie in the slot of `DEAD_LETTERS`, so that one script keeps them all in step.
+_WITH_LETTERS: Final = f"{{{DEAD_LETTERS}}}"
+#: Sorted set: groups of dead letters by the time (milliseconds) at which one of theirs was last seen.
+DEAD_LETTER_GROUPS: Final = f"{DEAD_LETTERS}:groups:{_WITH_LETTERS}"
+#: Hash: what the letters of a group have in common.
+DEAD_LETTER_CAUSES: Final = f"{DEAD_LETTERS}:causes:{_WITH_LETTERS}"
 #: How many dead letters were not kept because there were too many, by reason.
 DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
@@ -122,3 +128,13 @@ def activity(step_seconds: int, slot: int) -> str:
 def dead_letter(letter_id: str) -> str:
     """Hash: one dead letter."""
     return f"{PREFIX}dead-letter:{{{letter_id}}}"
+
+
+def dead_letter_group(group: str) -> str:
+    """Sorted set: ids of the dead letters of one group by time of receipt (milliseconds)."""
+    return f"{DEAD_LETTERS}:group:{_WITH_LETTERS}:{group}"
+
+
+def dead_letters_of(name: str) -> str:
+    """Sorted set: ids of the dead letters of one order, by time of receipt (milliseconds)."""
+    return f"{DEAD_LETTERS}:order:{_WITH_LETTERS}:{name}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from shared.store import due, keys, records
+from shared.store import dead_letters, due, keys, records
 from shared.store.calls import Call, Operation
 from shared.store.scripts import FORGET
 
@@ -151,15 +151,13 @@ def erase_letters(tenant: str, reference: str | None, cursor: int = 0) -> Operat
     """Delete an order's (or a tenant's) dead letters from one page; the next cursor (0: done) and how many."""
     (answer,) = yield [Call("ZSCAN", (keys.DEAD_LETTERS,), (cursor, "COUNT", 500))]
     following, found = answer
-    ids = [letter_id.decode() for letter_id, _ in found]
-    owners = yield [Call("HMGET", (keys.dead_letter(each),), ("tenant", "orderReferenceId")) for each in ids]
+    letters = yield from dead_letters.several([letter_id.decode() for letter_id, _ in found], whole=False)
     ours = [
-        each
-        for each, (owner, of) in zip(ids, owners, strict=True)
-        if owner == tenant.encode() and (reference is None or of == reference.encode())
+        letter.id
+        for letter in letters
+        if letter is not None and letter.tenant == tenant and reference in (None, letter.reference)
     ]
-    for each in ours:
-        yield [Call("DEL", (keys.dead_letter(each),)), Call("ZREM", (keys.DEAD_LETTERS,), (each,))]
+    yield from dead_letters.remove(ours)
     return int(following), len(ours)
 
 
