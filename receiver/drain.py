@@ -16,7 +16,7 @@ from shared.facts import FETCHED, WEBHOOK
 from shared.snapshots import Sanitised
 from shared.store import dead_letters
 from shared.store.dead_letters import DeadLetter, letter_id
-from shared.store.intake import Incoming, Result
+from shared.store.intake import FULL, Incoming, Result
 from shared.store.records import Record
 
 logger = log.get("receiver.drain")
@@ -145,7 +145,7 @@ def _letter(entry: Entry, error: GelatoRollupError | None, event: Incoming | Non
     elif isinstance(error, InvalidJson):
         reason, detail, reference = "invalid-json", str(error), None
     else:
-        reason, detail = "order-limit", "order: has as many events as an order may have"
+        reason, detail = "order-limit", FULL
         reference = event.event.reference if event is not None else None
     body = entry.body
     return DeadLetter(

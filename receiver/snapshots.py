@@ -17,7 +17,7 @@ from shared.events import ExampleEvent
 from shared.facts import POSTED
 from shared.snapshots import Sanitised
 from shared.store.dead_letters import DeadLetter, letter_id
-from shared.store.intake import Incoming, Result
+from shared.store.intake import FULL, Incoming, Result
 
 logger = log.get("receiver.snapshots")
 
@@ -80,7 +80,7 @@ async def _take_one(service: Service, tenant: str, part: Sanitised, received: in
         return _Answer(200, {"result": "test"})
     outcome, spooled = await service.door.event(Incoming(tenant, event, received, POSTED))
     if outcome.result is Result.ORDER_FULL:
-        detail = "order: has as many events as an order may have"
+        detail = FULL
         kept = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
         return _quarantined("order-limit", detail, kept)
     if outcome.collision:

@@ -15,7 +15,7 @@ from shared import log
 from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
 from shared.events import ExampleEvent, Ignored, read_webhook
 from shared.store.dead_letters import DeadLetter, letter_id
-from shared.store.intake import Incoming, Result
+from shared.store.intake import FULL, Incoming, Result
 
 logger = log.get("receiver.webhooks")
 
@@ -98,7 +98,7 @@ class Webhooks:
         outcome, spooled = await self._service.door.event(Incoming(tenant, event, received))
         said: dict[str, object] = {"order": event.reference, "identity": event.identity}
         if outcome.result is Result.ORDER_FULL:
-            detail = "order: has as many events as an order may have"
+            detail = FULL
             return await self._quarantine(tenant, "order-limit", detail, body, received, event.reference)
         if outcome.collision:
             self._service.counts.id_collisions += 1

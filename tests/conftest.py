@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Answer, Gelato, run_command
+from support.mortal import Mortal
 from support.processes import Process, Receiver, environment
 from support.server import Server
 
@@ -33,6 +34,20 @@ def store(server: Server) -> Iterator[Store]:
     store = Store.from_url(server.url)
     yield store
     store.close()
+
+
+@pytest.fixture
+def mortal(server: Server) -> Iterator[Callable[[], Mortal]]:
+    """Makes mortal stores."""
+    made: list[Mortal] = []
+
+    def make() -> Mortal:
+        made.append(Mortal(server.url))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

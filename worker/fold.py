@@ -23,7 +23,7 @@ from shared.rollup import State
 from shared.store import Store, due, folding, keys, records
 from shared.store.dead_letters import bury
 from shared.store.due import Claim, Claimed, Release
-from shared.store.folding import Announcement, Commit, Loaded
+from shared.store.folding import Announcement, Change, Commit, Loaded, Written
 from shared.store.stored import Stored, decode, encode
 from worker import pack, verdict
 from worker.advance import Advance, Policy, advance, rebuild
@@ -119,7 +119,7 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             folded.append(_Folded(claimed, order, *result))
 
     to_pack: list[tuple[Loaded, Commit, Advance]] = []
-    announcements: list[tuple[str, bytes]] = []
+    announcements: list[Change] = []
     if folded:
         for each in folded:
             _keep_letters(store, each, tally)
@@ -127,7 +127,7 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
         written = store.run(folding.commit(commits))
         now_us = claim.now_us + int((time.monotonic() - began) * 1_000_000)
         for each, commit, done in zip(folded, commits, written, strict=True):
-            if not done:
+            if done is not Written.DONE:
                 tally.conflicts += 1
                 releases.append(Release(each.claimed, 0))
                 continue
@@ -135,7 +135,7 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             tally.to_document.observe_all(max(0, now_us - received) / 1_000_000 for received in each.received)
             if commit.announcement:
                 tally.changed += 1
-                announcements.append((commit.name, commit.announcement))
+                announcements.append(Change(commit.name, commit.generation, commit.announcement))
             releases.append(Release(each.claimed, _due_again(each, claim.now_us)))
             if pack.is_worth_it(each.loaded, commit, each.outcome):
                 to_pack.append((each.loaded, commit, each.outcome))
@@ -206,6 +206,7 @@ def _commit(folded: _Folded, now_us: int) -> Commit:
         announcement = change.encoded()
     return Commit(
         name=order.name,
+        generation=order.generation,
         revision=order.revision,
         stored=encode(outcome.stored, compress=outcome.terminal),
         cursor=folded.cursor,
@@ -234,14 +235,12 @@ def _due_again(folded: _Folded, now_us: int) -> int | None:
 
 def _announce_what_waited(store: Store, loaded: list[Loaded]) -> None:
     """Tell of changes whose worker died before it could, ahead of any newer one of the same order."""
-    waiting = [(order.name, order.announcement) for order in loaded if order.announcement]
+    waiting = [Change(order.name, order.generation, order.announcement) for order in loaded if order.announcement]
     if waiting:
         store.run(folding.announce(waiting))
 
 
-def _announce_and_release(
-    store: Store, claim_id: str, announcements: list[tuple[str, bytes]], releases: list[Release]
-) -> None:
+def _announce_and_release(store: Store, claim_id: str, announcements: list[Change], releases: list[Release]) -> None:
     if announcements:
         store.run(folding.announce(announcements))
     store.run(due.release(claim_id, releases))

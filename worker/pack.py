@@ -28,7 +28,10 @@ def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
 def pack(store: Store, loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
     """Pack an order's folded records; False if the order has moved on."""
     keep = max(0, loaded.packed - _TOGETHER) if outcome.terminal else loaded.packed
-    revision = b"%d" % (int(commit.revision or 0) + 1)
-    folded = store.run(folding.folded_records(commit.name, keep, commit.cursor))
-    packed = records.pack(records.read(folded))
-    return store.run(folding.pack(commit.name, revision, commit.cursor, keep, packed))
+    folded = list(records.read(store.run(folding.folded_records(commit.name, keep, commit.cursor))))
+    left_out = _size(folded) - _size(records.without_repeats(folded))
+    return store.run(folding.pack(commit, keep, records.pack(folded), left_out))
+
+
+def _size(unpacked: list[records.Record]) -> int:
+    return sum(len(each.text) for each in unpacked)

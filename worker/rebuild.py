@@ -6,7 +6,7 @@ from shared.errors import GelatoRollupError
 from shared.rollup import State
 from shared.store import Store, folding, keys, records
 from shared.store.calls import one
-from shared.store.folding import Announcement, Commit
+from shared.store.folding import Announcement, Change, Commit, Written
 from shared.store.stored import Stored, decode, encode
 from worker import advance
 from worker.advance import Policy
@@ -31,7 +31,7 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
     for _ in range(_TRIES):
         (loaded,) = store.run(folding.load([name]))
         if loaded.announcement:  # of a worker that died before it could tell
-            store.run(folding.announce([(name, loaded.announcement)]))
+            store.run(folding.announce([Change(name, loaded.generation, loaded.announcement)]))
         whole = store.run(folding.whole_log(name))
         if not whole:
             return None
@@ -50,6 +50,7 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
             return False
         commit = Commit(
             name=name,
+            generation=loaded.generation,
             revision=loaded.revision,
             stored=encode(outcome.stored, compress=document["terminal"]),
             cursor=len(whole),
@@ -62,8 +63,8 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
             else b"",
         )
         (written,) = store.run(folding.commit([commit]))
-        if written:
+        if written is Written.DONE:
             if commit.announcement:
-                store.run(folding.announce([(name, commit.announcement)]))
+                store.run(folding.announce([Change(name, loaded.generation, commit.announcement)]))
             return outcome.changed
     raise Busy(f"order {reference!r} of {tenant}: got new events in each of {_TRIES} tries; try again later")

@@ -1,12 +1,13 @@
 """What the worker does with claimed orders: load, commit by compare-and-set, announce, pack the log."""
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from shared.clock import format_time
-from shared.store import keys
+from shared.store import erasing, keys
 from shared.store.calls import Batch, Call, Operation, Step
 from shared.store.scripts import ANNOUNCED, COMMIT, INDEX, LOAD, PACK
 
@@ -16,6 +17,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
+_GONE: Final = 2
 
 
 class Loaded(NamedTuple):
@@ -30,6 +32,8 @@ class Loaded(NamedTuple):
     document_exists: bool
     log_length: int
     records: list[bytes]
+    #: Tells the order from another one that had its name before, or will have it after an erasure.
+    generation: bytes
 
     @property
     def has_more(self) -> bool:
@@ -55,6 +59,7 @@ class Commit(NamedTuple):
     """The outcome of a fold. `document` and `announcement` only where the document has changed."""
 
     name: str
+    generation: bytes
     revision: bytes
     stored: bytes
     cursor: int
@@ -65,14 +70,32 @@ class Commit(NamedTuple):
     record: bytes = b""
 
 
+class Written(Enum):
+    """What became of a commit."""
+
+    DONE = 1
+    #: Somebody else has written meanwhile: fold again.
+    CONFLICT = 0
+    #: The order was erased meanwhile, or has ended; another one may have its name by now.
+    GONE = 2
+
+
+class Change(NamedTuple):
+    """A change to announce: the order's name and generation, and the `Announcement` as encoded."""
+
+    name: str
+    generation: bytes
+    encoded: bytes
+
+
 def load(names: Sequence[str]) -> Operation[list[Loaded]]:
     """Read the state and the new records of some orders."""
     (answers,) = yield [
         Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=(MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES))
     ]
     return [
-        Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new)
-        for name, (revision, cursor, packed, announcement, stored, exists, length, new) in zip(
+        Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation)
+        for name, (revision, cursor, packed, announcement, stored, exists, length, new, generation) in zip(
             names, answers, strict=True
         )
     ]
@@ -84,8 +107,8 @@ def whole_log(name: str) -> Operation[list[bytes]]:
     return list(records)
 
 
-def commit(commits: Sequence[Commit]) -> Operation[list[bool]]:
-    """Write the outcomes, each if its order is as it was loaded; whether each was written."""
+def commit(commits: Sequence[Commit]) -> Operation[list[Written]]:
+    """Write the outcomes, each if its order is as it was loaded; what became of each."""
     items = [
         (
             keys.of_order(each.name),
@@ -98,19 +121,23 @@ def commit(commits: Sequence[Commit]) -> Operation[list[bool]]:
                 each.announcement,
                 each.record,
                 each.expires_ms,
+                each.generation,
             ),
         )
         for each in commits
     ]
     (results,) = yield [Batch(COMMIT, items)]
-    return [result == 1 for result in results]
+    return [Written(result) for result in results]
 
 
-def announce(changes: Sequence[tuple[str, bytes]]) -> Operation[None]:
-    """Tell of changes, `(order's name, announcement)`, then note that they were told: told at least once."""
+def announce(changes: Sequence[Change]) -> Operation[None]:
+    """Tell of changes, then note that they were told: told at least once.
+
+    What was told of an order that was erased before the note is taken back.
+    """
     step: Step = []
     indexed: dict[str, list[str]] = {}
-    for name, encoded in changes:
+    for name, _, encoded in changes:
         change = msgspec.json.decode(encoded, type=Announcement)
         tenant, reference = keys.split_order_name(name)
         fields: dict[str, Any] = {
@@ -126,13 +153,21 @@ def announce(changes: Sequence[tuple[str, bytes]]) -> Operation[None]:
         step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *words)))
         indexed.setdefault(tenant, []).append(keys.escaped(reference))
     step.extend(Call(INDEX, (keys.index(tenant),), tuple(names)) for tenant, names in indexed.items())
-    yield step
-    yield [Batch(ANNOUNCED, [((keys.meta(name),), (encoded,)) for name, encoded in changes])]
+    entry_ids = yield step
+    noted = Batch(ANNOUNCED, [((keys.meta(each.name),), (each.generation, each.encoded)) for each in changes])
+    (results,) = yield [noted]
+    told = zip(changes, entry_ids[: len(changes)], results, strict=True)
+    yield from erasing.take_back([(each.name, entry_id) for each, entry_id, result in told if result == _GONE])
 
 
-def pack(name: str, revision: bytes, cursor: int, keep: int, packed: bytes) -> Operation[bool]:
-    """Replace the log's folded records behind the first `keep` packed ones by one packed record."""
-    (done,) = yield [Call(PACK, (keys.log(name), keys.meta(name)), (revision, cursor, keep, packed))]
+def pack(order: Commit, keep: int, packed: bytes, left_out_bytes: int) -> Operation[bool]:
+    """Replace the log's folded records behind the first `keep` packed ones by one packed record.
+
+    `order` is the commit before; `left_out_bytes`: of the records that the packed one leaves out.
+    """
+    revision = b"%d" % (int(order.revision or 0) + 1)
+    arguments = (revision, order.cursor, keep, packed, order.generation, left_out_bytes)
+    (done,) = yield [Call(PACK, (keys.log(order.name), keys.meta(order.name)), arguments)]
     return bool(done)
 
 

@@ -12,6 +12,11 @@ from shared.store.scripts import ACCEPT
 
 #: The most distinct events one order may have; a real one has a few dozen.
 MAX_EVENTS_PER_ORDER: Final = 10_000
+#: The most bytes of them, before they are packed. An order of the most lines that one may have, and whose events list them
+#: all, has room for some forty such events; and a rebuild holds all of an order in a worker's memory.
+MAX_BYTES_PER_ORDER: Final = 32 * 1024 * 1024
+#: What a dead letter of an event over either bound says.
+FULL: Final = "order: has as many events, or bytes of them, as an order may have"
 
 _STORED, _TO_MARK, _COLLIDED, _FULL = 1, 2, 4, 8
 
@@ -30,7 +35,7 @@ class Result(Enum):
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
-    #: Its order has as many events as an order may have.
+    #: Its order has as many events, or bytes of them, as an order may have.
     ORDER_FULL = "order-full"
 
 
@@ -56,6 +61,7 @@ def accept(
     cluster: bool,
     acknowledgement: Acknowledgement = Acknowledgement(),  # noqa: B008  (immutable)
     max_events: int = MAX_EVENTS_PER_ORDER,
+    max_bytes: int = MAX_BYTES_PER_ORDER,
 ) -> Operation[list[Outcome]]:
     """Store events and mark their orders as due; each gets its own outcome, in order.
 
@@ -73,7 +79,8 @@ def accept(
             item_keys += (keys.due(shard), keys.marks(shard), keys.leases(shard))
         letter, record = records.letter_of(came_as), records.body(received, event.text)
         items.append((item_keys, (identity_digest(event.identity), event.digest, letter, record, name)))
-    batch = Batch(ACCEPT, items, common=("0" if cluster else "1", max_events), tail=() if cluster else (keys.WAKE,))
+    common = ("0" if cluster else "1", max_events, max_bytes)
+    batch = Batch(ACCEPT, items, common=common, tail=() if cluster else (keys.WAKE,))
     wait = durability.wait_for(
         acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
     )

@@ -84,8 +84,8 @@ def log(name: str) -> str:
 
 
 def meta(name: str) -> str:
-    """Hash: the duplicate check (8-byte fields), `e` how many events, `r` revision, `c` cursor into the log,
-    `p` packed records in front of it, `n` change to announce.
+    """Hash: the duplicate check (8-byte fields), `e` how many events, `b` bytes of them, `g` generation (when the order
+    was made), `r` revision, `c` cursor into the log, `p` packed records in front of it, `n` change to announce.
     """
     return f"{PREFIX}meta:{{{name}}}"
 

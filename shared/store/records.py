@@ -104,8 +104,8 @@ def read(stored: Iterable[bytes]) -> Iterator[Record]:
             yield _decode(each)
 
 
-def pack(records: Iterable[Record]) -> bytes:
-    """Several records as one. Of a snapshot received several times the first and the last record are kept."""
+def without_repeats(records: Iterable[Record]) -> list[Record]:
+    """Of a snapshot received several times only the first and the last record."""
     kept: list[Record] = []
     last_of: dict[bytes, int] = {}
     for record in records:
@@ -118,6 +118,12 @@ def pack(records: Iterable[Record]) -> bytes:
                 continue
             last_of[digest] = len(kept)
         kept.append(record)
+    return kept
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """Several records as one, without repeats."""
+    kept = without_repeats(records)
     compressor = zlib.compressobj(level=6, zdict=_DICTIONARY)
     packed = compressor.compress(_ENCODER.encode([record.encoded() for record in kept])) + compressor.flush()
     return _PACKED + packed

@@ -11,65 +11,21 @@ from typing import Any
 import orjson
 import pytest
 from support import events
+from support.mortal import Died, Mortal
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.processes import Process
 from support.server import Server
 
 from shared.store import Store, due, keys, orders, scripts
-from shared.store.calls import Batch, Call, Step
+from shared.store.calls import Call, Step
 from shared.store.intake import Incoming
-from shared.store.scripts import Script
 from worker.advance import Policy
 from worker.fold import Tally
 from worker.rebuild import rebuild
 
 #: What tells how a document came about, and not what it says.
 HISTORY = ("version", "updatedAt", "orderReferenceId")
-
-
-class Died(BaseException):
-    """The end of a worker: nothing catches it."""
-
-
-class Mortal(Store):
-    """A store whose worker dies before its n-th step; `before` are called once, before a step with their script."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(Store.from_url(url).client, cluster=False)
-        self.left: int | None = None
-        self.steps = 0
-        self.before: dict[Script, Callable[[Step], None]] = {}
-
-    def _step(self, step: Step) -> list[Any]:
-        if self.left is not None:
-            if self.left == 0:
-                raise Died
-            self.left -= 1
-        self.steps += 1
-        for call in step:
-            command = call.script if isinstance(call, Batch) else call.command
-            if isinstance(command, Script) and command in self.before:
-                self.before.pop(command)(step)
-        return super()._step(step)
-
-    def carry_out(self, step: Step) -> None:
-        """Carry out a step now."""
-        super()._step(step)
-
-
-@pytest.fixture
-def mortal(server: Server) -> Any:
-    """Makes mortal stores."""
-    made: list[Mortal] = []
-
-    def make() -> Mortal:
-        made.append(Mortal(server.url))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def webhook(reference: str, n: int, status: str = "passed", item: str | None = None) -> Incoming:

@@ -20,8 +20,13 @@ ACCEPTED, DUPLICATE = Outcome(Result.ACCEPTED), Outcome(Result.DUPLICATE)
 COLLIDED, FULL = Outcome(Result.ACCEPTED, collision=True), Outcome(Result.ORDER_FULL)
 
 
-def accept(store: Store, *events: Incoming, most: int = intake.MAX_EVENTS_PER_ORDER) -> list[Outcome]:
-    return store.run(intake.accept(events, cluster=False, max_events=most))
+def accept(
+    store: Store,
+    *events: Incoming,
+    most: int = intake.MAX_EVENTS_PER_ORDER,
+    most_bytes: int = intake.MAX_BYTES_PER_ORDER,
+) -> list[Outcome]:
+    return store.run(intake.accept(events, cluster=False, max_events=most, max_bytes=most_bytes))
 
 
 def lose_marks(server: Server) -> None:
@@ -206,3 +211,22 @@ def test_an_event_that_is_folded_shortly_before_its_order_goes_gives_it_a_new_en
     fold(store)
     assert all(server.client.pttl(key) > 86_400_000 for key in keys.of_order("default/A"))
     assert document(store, "A")["events"] == 2
+
+
+def test_the_bytes_of_one_orders_events_are_bounded_and_other_orders_are_not(store: Store) -> None:
+    large = [webhook("A", n, comment="x" * 1_000) for n in range(4)]
+    assert accept(store, *large, webhook("B"), most_bytes=4_000) == [ACCEPTED] * 3 + [FULL, ACCEPTED]
+    fold(store)
+    assert accept(store, large[3], large[0], webhook("A", 5), most_bytes=4_000) == [FULL, DUPLICATE, ACCEPTED]
+
+
+def test_a_snapshot_that_comes_again_and_again_does_not_fill_its_order_once_it_is_packed(store: Store) -> None:
+    first = snapshot("A", "delivered", came_as="fetched")
+    bound = 10 * len(first.event.text)
+    accept(store, first, most_bytes=bound)
+    fold(store)
+    for n in range(1, 40):
+        assert accept(store, first._replace(received=first.received + n), most_bytes=bound) == [ACCEPTED], n
+        fold(store)
+    again = [first._replace(received=first.received + 100 + n) for n in range(20)]
+    assert FULL in accept(store, *again, most_bytes=bound)

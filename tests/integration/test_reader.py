@@ -2,25 +2,22 @@
 
 import itertools
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
+from support.events import webhook
+from support.orders import accept, fold
 from support.polling import eventually
 from support.server import Server
 
 import gelato_rollup
 from gelato_rollup import Change, Reader
-from shared.events import Usable, read_webhook
-from shared.store import Store, changes, folding, intake, keys, orders
+from shared.store import Store, changes, folding, keys, orders
 from shared.store.calls import Operation
 from shared.store.changes import Entry
 from shared.store.folding import Announcement
-from shared.store.intake import Incoming
-from worker.advance import Policy
-from worker.fold import fold_due
 
 GROUP = "shipping"
 _numbers = itertools.count()
@@ -34,23 +31,8 @@ def reader(server: Server) -> Iterator[Reader]:
 
 def change(store: Store, *references: str, tenant: str = "default") -> None:
     """A new version of each order, folded and announced."""
-    events = []
-    for reference in references:
-        n = next(_numbers)
-        event = {
-            "id": f"is_{n}",
-            "object": "itemStatus",
-            "orderId": f"{reference}-1",
-            "orderReferenceId": reference,
-            "itemReferenceId": f"item-{n}",
-            "status": "passed",
-        }
-        usable = read_webhook(orjson.dumps(event))
-        assert isinstance(usable, Usable)
-        events.append(Incoming(tenant, usable, time.time_ns() // 1000))
-    store.run(intake.accept(events, cluster=False))
-    while fold_due(store, Policy(), lease_seconds=15).orders:
-        pass
+    accept(store, *(webhook(reference, next(_numbers), tenant=tenant) for reference in references))
+    fold(store)
 
 
 def begin(store: Store) -> None:
@@ -276,7 +258,8 @@ def test_a_change_that_was_told_late_is_caught_up(store: Store, server: Server, 
     take(watching, 2)
     seconds, _ = server.client.time()
     late = Announcement(1, "passed", None, False, (int(seconds) - 20) * 1_000_000)
-    store.run(folding.announce([("default/A", late.encoded())]))
+    (loaded,) = store.run(folding.load(["default/A"]))
+    store.run(folding.announce([folding.Change("default/A", loaded.generation, late.encoded())]))
     server.client.xtrim(keys.CHANGES, maxlen=0, approximate=False)
     change(store, "last")
     assert "A" in until(watching, "last")

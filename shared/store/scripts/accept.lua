@@ -3,9 +3,10 @@
 -- KEYS   per event: log, meta [, due, marks, leases]      (the last three only when marking)
 --        last, only when marking: wake
 -- ARGV   1: "1" to mark in the same call (one server), "0" not to (a cluster: other slots)
---        2: the most events that one order may have
+--        2: the most events that one order may have   3: the most bytes of them
 --        per event: identity digest, content digest, type of record, rest of record, order's name
--- Steps  1. look for the content's digest under its identity; 2. append to the log; 3. remember the digest;
+-- Steps  1. look for the content's digest under its identity; 2. append to the log; 3. remember the digest, and of a new
+--        order its generation: what was read of an order that was erased meanwhile must not be written to its successor;
 --        4. mark the order as due where the log holds anything that is not folded.
 --        The log comes before the digest: a failure between them repeats an event, the other way round would lose it.
 -- Return per event, in order: a number, the sum of
@@ -14,7 +15,7 @@
 --        or, where this event alone failed, the error's text.
 --@include due.lua
 local marking = ARGV[1] == '1'
-local most = tonumber(ARGV[2])
+local most, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stride = marking and 5 or 2
 local count = math.floor(#KEYS / stride)
 local results, woken = {}, false
@@ -26,26 +27,38 @@ local function known(digests, digest)
   return false
 end
 
+-- The server's time in microseconds: no two orders of one name are made at the same.
+local function generation()
+  local time = redis.call('TIME')
+  return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
+end
+
 local function accept(n)
   local log, meta = KEYS[(n - 1) * stride + 1], KEYS[(n - 1) * stride + 2]
   local identity, digest, kind, rest, name =
-    ARGV[n * 5 - 2], ARGV[n * 5 - 1], ARGV[n * 5], ARGV[n * 5 + 1], ARGV[n * 5 + 2]
-  local digests = redis.call('HGET', meta, identity) or ''
+    ARGV[n * 5 - 1], ARGV[n * 5], ARGV[n * 5 + 1], ARGV[n * 5 + 2], ARGV[n * 5 + 3]
+  local fields = redis.call('HMGET', meta, identity, 'e', 'b')
+  local digests, events, bytes = fields[1] or '', tonumber(fields[2] or '0'), tonumber(fields[3] or '0')
   local duplicate = known(digests, digest)
   local flags = 0
   if duplicate and kind == 'W' then
     if tonumber(redis.call('HGET', meta, 'c') or '0') < redis.call('LLEN', log) then flags = 2 end
   else
-    if not duplicate and tonumber(redis.call('HGET', meta, 'e') or '0') >= most then return 8 end
-    if redis.call('LLEN', log) >= 2 * most then return 8 end
-    -- A snapshot that is known is folded again with its later receipt, and does not count as another event.
-    redis.call('RPUSH', log, (duplicate and string.lower(kind) or kind) .. rest)
-    if not duplicate then
-      redis.call('HSET', meta, identity, digests .. digest)
-      redis.call('HINCRBY', meta, 'e', 1)
+    if bytes + #rest > most_bytes then return 8 end
+    if duplicate then
+      -- A snapshot that is known is folded again with its later receipt, and does not count as another event.
+      if redis.call('LLEN', log) >= 2 * most then return 8 end
+      redis.call('RPUSH', log, string.lower(kind) .. rest)
+      redis.call('HSET', meta, 'b', bytes + #rest)
+    else
+      if events >= most then return 8 end
+      redis.call('RPUSH', log, kind .. rest)
+      redis.call('HSET', meta, identity, digests .. digest, 'e', events + 1, 'b', bytes + #rest)
     end
-    -- An order near its end is kept until the fold has given it a new one.
-    if redis.call('PTTL', meta) >= 0 then
+    if not fields[2] then
+      redis.call('HSET', meta, 'g', generation())
+    elseif redis.call('PTTL', meta) >= 0 then
+      -- An order near its end is kept until the fold has given it a new one.
       redis.call('PERSIST', log)
       redis.call('PERSIST', meta)
     end

@@ -1,11 +1,14 @@
 -- Note that a change was announced, unless a newer one waits.
 --
 -- KEYS   per order: meta
--- ARGV   per order: the change, as it was read
--- Return per order: 1 noted, 0 a newer one waits
+-- ARGV   per order: its generation, the change, as they were read
+-- Return per order: 1 noted, 0 a newer one waits, 2 the order is gone (another one may have its name)
 local results = {}
 for n = 1, #KEYS do
-  if redis.call('HGET', KEYS[n], 'n') == ARGV[n] then
+  local fields = redis.call('HMGET', KEYS[n], 'g', 'n')
+  if not fields[1] or fields[1] ~= ARGV[n * 2 - 1] then
+    results[n] = 2
+  elseif fields[2] == ARGV[n * 2] then
     redis.call('HDEL', KEYS[n], 'n')
     results[n] = 1
   else

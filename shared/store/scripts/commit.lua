@@ -1,16 +1,19 @@
--- Write the outcome of a fold, if nobody else has written meanwhile (compare-and-set on the revision).
+-- Write the outcome of a fold, if nobody else has written meanwhile (compare-and-set on generation and revision).
 --
 -- KEYS   per order: document, state, log, meta
 -- ARGV   per order: revision it was loaded with ("" for none), new revision, document ("" unchanged), state,
 --          new cursor, change to announce ("" keeps what is there), record to append to the log ("" none),
---          server's time in ms at which all keys of the order go
--- Return per order: 1 written, 0 somebody else was faster, or the order is gone
--- Note   cursor and log move together here; an order whose meta is gone was erased, and stays erased.
+--          server's time in ms at which all keys of the order go, generation it was loaded with
+-- Return per order: 1 written, 0 somebody else was faster, 2 the order is gone (another one may have its name)
+-- Note   cursor and log move together here; an order that was erased stays erased.
 local results = {}
 for n = 1, math.floor(#KEYS / 4) do
   local document, state, log, meta = KEYS[n * 4 - 3], KEYS[n * 4 - 2], KEYS[n * 4 - 1], KEYS[n * 4]
-  local at = (n - 1) * 8
-  if redis.call('EXISTS', meta) == 1 and (redis.call('HGET', meta, 'r') or '') == ARGV[at + 1] then
+  local at = (n - 1) * 9
+  local fields = redis.call('HMGET', meta, 'g', 'r')
+  if not fields[1] or fields[1] ~= ARGV[at + 9] then
+    results[n] = 2
+  elseif (fields[2] or '') == ARGV[at + 1] then
     if ARGV[at + 3] ~= '' then redis.call('SET', document, ARGV[at + 3]) end
     redis.call('SET', state, ARGV[at + 4])
     local cursor = tonumber(ARGV[at + 5])
