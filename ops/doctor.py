@@ -11,7 +11,8 @@ from ops import secrets
 from receiver import server as receiver_server
 from shared import kick
 from shared.errors import ConfigurationError, GelatoRollupError
-from shared.settings import SecretUrl, Settings
+from shared.secret import SecretUrl
+from shared.settings import Settings
 from shared.store import Store, due, durability
 from shared.store.calls import one
 from shared.store.durability import Finding, Level

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import ConfigurationError
-from shared.settings import Secret, Settings, embedded_url
+from shared.secret import Secret
+from shared.settings import Settings, embedded_url
 
 WEBHOOK_SECRET: Final = "webhook-secret"  # noqa: S105  (a file's name)
 OPS_TOKEN: Final = "ops-token"  # noqa: S105  (a file's name)

@@ -10,7 +10,7 @@ import os
 from enum import Enum
 from typing import NamedTuple
 
-from shared.settings import Secret
+from shared.secret import Secret
 from shared.tenants import Tenant, Tenants
 
 Headers = list[tuple[bytes, bytes]]

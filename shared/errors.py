@@ -33,3 +33,7 @@ class UnusableEvent(GelatoRollupError):
 
 class OrderLimit(GelatoRollupError):
     """Folding this event would make its order larger than the bounds allow; it becomes an `order-limit` letter."""
+
+
+class OrderApiError(GelatoRollupError):
+    """Gelato's order API gave no answer that can be used. `shared.orderapi.errors` has one class per thing to do."""

@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from shared.settings import MASK, Secret, SecretUrl, Settings
+from shared.secret import MASK, Secret, SecretUrl
+from shared.settings import Settings
 
 
 class Shown(NamedTuple):

@@ -6,7 +6,6 @@ error can show one by accident.
 
 import dataclasses
 import os
-import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,67 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.errors import ConfigurationError
+from shared.secret import URL_SCHEMES, Secret, SecretUrl
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_TENANT: Final = "default"
-MASK: Final = "********"
-_URL_SCHEMES: Final = (
-    "redis",
-    "rediss",
-    "unix",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-)
-_HARMLESS_QUERY: Final = re.compile(r"db=\d+")
-
-
-class Secret:
-    """A text that shows itself only when asked by `reveal()`."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return MASK
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
-class SecretUrl(Secret):
-    """A URL that may hold a password; shows itself without it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        scheme, separator, rest = self.reveal().partition("://")
-        if not separator or scheme not in _URL_SCHEMES:
-            return MASK  # perhaps a secret that was set under the wrong name
-        credentials, at, place = rest.rpartition("@")
-        if not at and scheme != "unix" and ("?" in rest or "#" in rest):
-            return f"{scheme}://{MASK}"
-        place, mark, query = place.partition("?")
-        if mark and not _HARMLESS_QUERY.fullmatch(query):
-            query = MASK
-        user = (
-            credentials.partition(":")[0] if credentials.count(":") == 1 and not set(credentials) & set("/?#@") else ""
-        )
-        return f"{scheme}://{f'{user}:{MASK}@' if at else ''}{place}{mark}{query}"
-
-    __str__ = __repr__
 
 
 def _setting(variable: str, default: Any, parse: Callable[[str], Any], about: str) -> Any:
@@ -113,8 +55,8 @@ def _count(text: str) -> int:
 
 
 def _url(text: str) -> SecretUrl:
-    if text.partition("://")[0] not in _URL_SCHEMES:
-        raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in _URL_SCHEMES)}")
+    if text.partition("://")[0] not in URL_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in URL_SCHEMES)}")
     return SecretUrl(text)
 
 
@@ -226,6 +168,36 @@ class Settings:
         _seconds,
         "Reads and submits of one tenant per second and receiver process, twice that at once; beyond it 429. "
         "The ops token has no quota.",
+    )
+    api_key: Secret | None = _setting(
+        "GELATO_API_KEY",
+        None,
+        _secret,
+        "The default tenant's key of Gelato's order API; other tenants' stand in the file.",
+    )
+    api_url: str = _setting(
+        "GELATO_API_URL", "https://order.gelatoapis.com", str, "Gelato's order API, where a tenant names no other."
+    )
+    api_plain_http: bool = _setting(
+        "GELATO_API_PLAIN_HTTP",
+        False,
+        _yes_or_no,
+        "Lets order APIs be asked over http:// on other machines: the key and all addresses travel unencrypted.",
+    )
+    api_requests_per_second: float = _setting(
+        "GELATO_API_REQUESTS_PER_SECOND",
+        100.0,
+        _seconds,
+        "The most requests per second with one key, of all processes together. Reconciliation gets half of them at most.",
+    )
+    api_timeout_seconds: float = _setting(
+        "GELATO_API_TIMEOUT_SECONDS", 20.0, _seconds, "The order API gets so long to answer one request."
+    )
+    api_concurrency: int = _setting(
+        "GELATO_API_CONCURRENCY",
+        32,
+        _positive,
+        "Requests of one tenant that may be on their way to the order API at once, per receiver process; beyond it 429.",
     )
     max_dead_letters: int = _setting(
         "GELATO_MAX_DEAD_LETTERS",

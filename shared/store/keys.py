@@ -138,3 +138,8 @@ def dead_letter_group(group: str) -> str:
 def dead_letters_of(name: str) -> str:
     """Sorted set: ids of the dead letters of one order, by time of receipt (milliseconds)."""
     return f"{DEAD_LETTERS}:order:{_WITH_LETTERS}:{name}"
+
+
+def pace(upstream: str) -> str:
+    """Hash: whose turn it is at an order API: `t` next turn, `b` next turn in the background, `h` held until (all us)."""
+    return f"{PREFIX}pace:{{{upstream}}}"

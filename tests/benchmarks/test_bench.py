@@ -31,7 +31,8 @@ from ops.bench.results import Result
 from ops.bench.sizes import TINY
 from ops.cli.bench import bench as command
 from receiver import server
-from shared.settings import Secret, Settings
+from shared.secret import Secret
+from shared.settings import Settings
 
 with_wrk = pytest.mark.skipif(
     not (shutil.which("wrk") and shutil.which("redis-benchmark")), reason="wrk and redis-tools are not installed"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.settings import DEFAULT_REDIS_URL, MASK, Secret, SecretUrl, Settings, embedded_url, url_file
+from shared.secret import MASK, Secret, SecretUrl
+from shared.settings import DEFAULT_REDIS_URL, Settings, embedded_url, url_file
 
 #: What users may rely on.
 PROMISED = {
