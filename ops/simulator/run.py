@@ -13,7 +13,8 @@ import httpx
 from redis.exceptions import RedisClusterException, RedisError
 
 from ops.simulator.compare import settle
-from ops.simulator.delivery import Delivered, Post, Sender, http_clients, schedule
+from ops.simulator.courier import Delivered, Post, http_clients
+from ops.simulator.delivery import Sender, schedule
 from ops.simulator.documents import Documents
 from ops.simulator.errors import SimulatorError
 from ops.simulator.orders import SimulatedOrder, make_orders

@@ -15,7 +15,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from ops.simulator.delivery import Post
+from ops.simulator.courier import Post
 from ops.simulator.documents import Documents
 from ops.simulator.errors import SimulatorError
 from shared.store.keys import CHANGES

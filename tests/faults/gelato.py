@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import httpx
 from support.processes import SECRET
 
-from ops.simulator.delivery import Cut, Post, Sender, schedule
+from ops.simulator.courier import Cut, Post, Target
+from ops.simulator.delivery import Sender, schedule
 from ops.simulator.orders import SimulatedOrder, make_orders
 
 SPLIT, TROUBLE = 3, 0.15
@@ -88,10 +89,10 @@ class Gelato(Sender):
         self.couriers = couriers
         self.journal: list[Attempt] = []
 
-    async def _attempt(self, client: httpx.AsyncClient, post: Post, cut: Cut | None) -> str | None:
+    async def _attempt(self, client: httpx.AsyncClient, post: Post, target: Target, cut: Cut | None) -> str | None:
         assert isinstance(client, Courier)
         began = time.time()
-        failure = await super()._attempt(client, post, cut)
+        failure = await super()._attempt(client, post, target, cut)
         self.journal.append(Attempt(post.event, began, time.time(), client.receiver, failure, client.spooled))
         return failure
 

@@ -22,7 +22,8 @@ from starlette.routing import Route
 
 from ops.simulator import Difference, Options, SimulatedOrder, SimulatorError, make_orders, simulate
 from ops.simulator.compare import compare, settle
-from ops.simulator.delivery import TRIES, Delivered, Post, Sender, http_clients, schedule
+from ops.simulator.courier import TRIES, Delivered, Post, http_clients
+from ops.simulator.delivery import Sender, schedule
 from ops.simulator.ids import uniqid, uniqid_time_us
 from ops.simulator.lifecycle import TROUBLES, Step, live, reported_status
 from ops.simulator.report import GivenUp, Percentiles, Report
