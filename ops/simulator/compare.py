@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.simulator.errors import SimulatorError
-from ops.simulator.truth import ATTENTION, OrderTruth, View, attention_key, expected_view
+from ops.simulator.truth import ATTENTION, OrderTruth, View, attention_key, expected_view, reduce_to_state
 
 ReadDocuments = Callable[[Sequence[str]], Awaitable[Mapping[str, dict[str, Any] | None]]]
 """Reads the documents of some references; None for one that does not exist. Raises SimulatorError."""
@@ -31,15 +31,36 @@ class Difference:
 
 def compare(truth: OrderTruth, document: Mapping[str, Any] | None) -> list[Difference]:
     """All differences between a document and the truth; a missing document is one difference."""
+    return _compare(truth.reference, expected_view(truth), document, found_view)
+
+
+def compare_state(state: View, document: Mapping[str, Any] | None) -> list[Difference]:
+    """All differences between a document and Gelato's own state of the order: a `truth.state_view`, e.g. as JSON.
+
+    Further fields at its top level (whose order it is, how far its story is) are not the document's business.
+    """
+
+    def found(document: Mapping[str, Any]) -> View:
+        return {**reduce_to_state(found_view(document)), "complete": document["complete"]}
+
+    expected = {**reduce_to_state(state), "complete": state["complete"]}
+    return _compare(str(state["orderReferenceId"]), expected, document, found)
+
+
+def _compare(
+    reference: str,
+    expected: View,
+    document: Mapping[str, Any] | None,
+    view: Callable[[Mapping[str, Any]], View],
+) -> list[Difference]:
     if document is None:
-        return [Difference(truth.reference, "(document)", "a document", None)]
-    expected = expected_view(truth)
+        return [Difference(reference, "(document)", "a document", None)]
     try:
-        found = found_view(document)
+        found = view(document)
     except (KeyError, TypeError, AttributeError) as error:
         detail = f"not as documented: {type(error).__name__} {error}"
-        return [Difference(truth.reference, "(document)", "a readable document", detail)]
-    return [Difference(truth.reference, *difference) for difference in _differences("", expected, found)]
+        return [Difference(reference, "(document)", "a readable document", detail)]
+    return [Difference(reference, *difference) for difference in _differences("", expected, found)]
 
 
 def found_view(document: Mapping[str, Any]) -> View:

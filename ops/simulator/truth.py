@@ -118,6 +118,34 @@ def expected_view(truth: OrderTruth) -> View:
     }
 
 
+def state_view(truth: OrderTruth) -> View:
+    """What the rollup of this order must show however many webhooks were lost, once the order API was asked.
+
+    That is Gelato's own state: all connected orders, all lines with their statuses, all parcels. Left out is what nobody
+    asks the API for again once an order has come to its end (`reportedStatus`, `disagrees`, the estimates), what only
+    webhooks say (comments), and how many events it took.
+    """
+    return {**reduce_to_state(expected_view(truth)), "complete": True}
+
+
+def reduce_to_state(view: View) -> View:
+    """The part of a view that `state_view` vouches for."""
+    same = ("orderReferenceId", "status", "terminal", "connectedOrderIds", "counts", "items", "packages")
+    return {
+        **{name: view[name] for name in same},
+        "orders": {
+            order_id: {
+                "status": order["status"],
+                "items": {
+                    reference: {name: line[name] for name in ("status", "trackingCodes")}
+                    for reference, line in order["items"].items()
+                },
+            }
+            for order_id, order in view["orders"].items()
+        },
+    }
+
+
 def attention_key(order_id: str, item_reference: str | None) -> str:
     """The key of an attention line in a `View`."""
     return f"{order_id} {item_reference if item_reference is not None else '(the order itself)'}"

@@ -6,6 +6,7 @@ the whole truth. Dates are true; where an id carries no clock, it is only used w
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from ops.simulator.ids import Ids
 from ops.simulator.lifecycle import SECOND_US, Life, Moment, Parcel
 
 Kind = Literal["orderStatus", "itemStatus", "trackingCode", "deliveryEstimate"]
+Facility = Mapping[str, str | None]
+"""`Country`, `StateProvince`, `FacilityId`."""
 NEW_NAMES: dict[Kind, str] = {
     "orderStatus": "order_status_updated",
     "itemStatus": "order_item_status_updated",
@@ -56,10 +59,10 @@ class Herald:
             self._share_an_id()
         return sorted(self._webhooks, key=lambda webhook: webhook.made_us)
 
-    def announce(self, life: Life) -> None:
-        """Says everything about one connected order."""
+    def announce(self, life: Life, facility: Facility | None = None) -> None:
+        """Says everything about one connected order, made in this facility (by default in some)."""
         self._order_id = life.order_id
-        self._facility = {
+        self._facility = facility or {
             "Country": self._rng.choice(("US", "DE", "BR", "JP")),
             "StateProvince": self._rng.choice(("NY", "SP", "", None)),
             "FacilityId": f"facility-{self._names.getrandbits(32):08x}",
