@@ -73,6 +73,7 @@ async def _serve(options: Options, listener: socket.socket, started: Callable[[u
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
