@@ -12,8 +12,8 @@ from receiver.http import Json
 from receiver.routes import Refused, query_flag, query_number, reference_of, service_of, tenant_of
 from shared.clock import SECOND, parse_time
 from shared.history import as_json, described
-from shared.store import orders
-from shared.store.orders import Listed
+from shared.store import indexes, orders
+from shared.store.listing import Listed
 
 #: Documents looked at for one page of a filtered list; the answer's cursor goes on from there.
 _LOOK_AT_MOST = 2_000
@@ -70,7 +70,7 @@ async def listed(request: Request) -> Response:
         page = await store.run(orders.newest(tenant, after, _AT_ONCE))
         documents = await store.run(orders.documents(tenant, [each.reference for each in page])) if page else []
         gone = [each for each, raw in zip(page, documents, strict=True) if raw is None]
-        await store.run(orders.forget(tenant, gone))
+        await store.run(indexes.forget(tenant, gone))
         for each, raw in zip(page, documents, strict=True):
             if each.changed_ms < wanted.since_s * 1000:
                 return _page(summaries, None)

@@ -144,6 +144,16 @@ def join(state: State, facts: Facts, limits: Limits = DEFAULT_LIMITS) -> None:
     state.last_received = max(state.last_received, facts.received)
 
 
+def ids(state: State) -> set[str]:
+    """What the order is found by: Gelato's order ids and tracking codes."""
+    found = set(state.orders)
+    for connected in state.orders.values():
+        for line in connected.lines.values():
+            if line.parcels:
+                found.update(key[1:] for key, parcel in line.parcels.items() if parcel.code)
+    return found
+
+
 def current(seen: dict[str, Seen]) -> str | None:
     """The current status of a line or a connected order; None without any observation.
 

@@ -37,6 +37,8 @@ _NEEDS_ATTENTION_SET: Final = frozenset(NEEDS_ATTENTION)
 _ADVANCING: Final = ("draft", "created", "uploading", "digitizing", "passed", "in_production", "printed")
 _SHIPPED: Final = frozenset({"shipped", "in_transit"})
 _DELIVERED_OR_RETURNED: Final = frozenset({"delivered", "returned"})
+#: Every status that an order can have, but for those that are unknown yet.
+HEADLINES: Final = (*RANKED, "partially_shipped", "partially_delivered", "partially_returned")
 
 MAX_STATUS_LENGTH: Final = 64
 

@@ -16,8 +16,9 @@ import orjson
 from shared import document, facts, rollup
 from shared.clock import format_time
 from shared.schema import Document
-from shared.store import records
+from shared.store import indexes, records
 from shared.store.dead_letters import DeadLetter, letter_id
+from shared.store.folding import Announcement
 from shared.store.records import Record
 from shared.store.stored import Deferred, Stored
 from worker import verdict
@@ -61,11 +62,30 @@ class Advance:
     letters: list[DeadLetter] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     parked: list[bytes] = field(default_factory=list)
+    flags_before: int = 0
+    #: What the order is found by now and was not before.
+    ids: list[str] = field(default_factory=list)
 
     @property
     def terminal(self) -> bool:
         """Whether the order is done."""
         return self.document is not None and self.document["terminal"]
+
+    def announcement(self, now_us: int) -> bytes:
+        """What the stream and the indexes are to be told, as kept with the order; nothing without a change."""
+        if self.document is None or not self.changed:
+            return b""
+        return Announcement(
+            version=self.document["version"],
+            status=self.document["status"],
+            previous=self.previous,
+            terminal=self.document["terminal"],
+            at_us=now_us,
+            flags=self.stored.flags,
+            flags_before=self.flags_before,
+            received_ms=self.stored.state.last_received // 1000,
+            ids=self.ids,
+        ).encoded()
 
     @property
     def retry_ms(self) -> int | None:
@@ -92,6 +112,7 @@ def advance(
     todo = [(record, each.attempts) for each in due for record in records.read([each.record])]
     todo += [(record, 0) for record in new]
     pristine = msgspec.msgpack.encode(before)
+    known = rollup.ids(before.state)
     try:
         after = before
         folded = sum(_fold(after, record, policy) for record, _ in todo)
@@ -103,6 +124,7 @@ def advance(
         after, failed, folded = _carefully(tenant, reference, pristine, todo, policy)
         built = _build(tenant, reference, after)
     result = _settle(after, built, folded, now_us, policy)
+    result.ids = sorted(rollup.ids(after.state) - known)
     for each in failed:
         _set_aside(result, each, tenant, reference, now_ms, policy)
     return result
@@ -114,7 +136,7 @@ def rebuild(tenant: str, reference: str, old: Stored, log: Iterable[Record], now
     What was parked is skipped; what waits for its next try goes on waiting.
     """
     log = list(log)
-    fresh = Stored(rollup.State(), old.version, old.status, old.digest, [], _parked_in(log))
+    fresh = Stored(rollup.State(), old.version, old.status, old.digest, [], _parked_in(log), old.flags)
     todo: list[Record] = []
     seen: set[bytes] = set()
     left_out = {*fresh.parked, *(each.digest for held in old.deferred for each in records.read([held.record]))}
@@ -203,8 +225,9 @@ def _settle(after: Stored, built: Document | None, folded: int, now_us: int, pol
         return Advance(after, None, changed=False, previous=None, folded=folded, expires_ms=expires_ms)
     digest = hashlib.blake2b(orjson.dumps(built), digest_size=12).digest()
     changed = digest != after.digest
-    previous = after.status
+    previous, flags_before = after.status, after.flags
     if changed:
+        after.flags = indexes.flags_of(built)
         after.version += 1
         after.digest = digest
         after.status = built["status"]
@@ -212,7 +235,7 @@ def _settle(after: Stored, built: Document | None, folded: int, now_us: int, pol
     built["updatedAt"] = format_time(now_us)
     days = policy.retention_days if built["terminal"] else policy.open_retention_days
     expires_ms = max(after.state.last_received // 1000 + days * _DAY_MS, kept_ms)
-    return Advance(after, built, changed, previous, folded, expires_ms)
+    return Advance(after, built, changed, previous, folded, expires_ms, flags_before=flags_before)
 
 
 def _set_aside(result: Advance, failed: Failed, tenant: str, reference: str, now_ms: int, policy: Policy) -> None:

@@ -23,7 +23,7 @@ from shared.rollup import State
 from shared.store import Store, due, folding, keys, records
 from shared.store.dead_letters import bury
 from shared.store.due import Claim, Claimed, Release
-from shared.store.folding import Announcement, Change, Commit, Loaded, Written
+from shared.store.folding import Change, Commit, Loaded, Written
 from shared.store.stored import Stored, decode, encode
 from worker import pack, verdict
 from worker.advance import Advance, Policy, advance, rebuild
@@ -200,10 +200,6 @@ def _commit(folded: _Folded, now_us: int) -> Commit:
     order, outcome = folded.loaded, folded.outcome
     document = outcome.document
     write = document is not None and (outcome.changed or not order.document_exists)
-    announcement = b""
-    if outcome.changed and document is not None:
-        change = Announcement(document["version"], document["status"], outcome.previous, document["terminal"], now_us)
-        announcement = change.encoded()
     return Commit(
         name=order.name,
         generation=order.generation,
@@ -212,7 +208,7 @@ def _commit(folded: _Folded, now_us: int) -> Commit:
         cursor=folded.cursor,
         expires_ms=outcome.expires_ms,
         document=orjson.dumps(document) if write else b"",
-        announcement=announcement,
+        announcement=outcome.announcement(now_us),
         record=records.parked(outcome.parked) if outcome.parked else b"",
     )
 

@@ -1,12 +1,12 @@
-"""Rebuild an order's state and document from its event log. Changes nothing where the fold was right."""
+"""Rebuild an order's state, document and index entries from its event log. Changes nothing where the fold was right."""
 
 import orjson
 
 from shared.errors import GelatoRollupError
 from shared.rollup import State
-from shared.store import Store, folding, keys, records
+from shared.store import Store, folding, indexes, keys, records
 from shared.store.calls import one
-from shared.store.folding import Announcement, Change, Commit, Written
+from shared.store.folding import Change, Commit, Written
 from shared.store.stored import Stored, decode, encode
 from worker import advance
 from worker.advance import Policy
@@ -56,15 +56,12 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
             cursor=len(whole),
             expires_ms=outcome.expires_ms,
             document=orjson.dumps(document) if outcome.changed or not loaded.document_exists else b"",
-            announcement=Announcement(
-                document["version"], document["status"], outcome.previous, document["terminal"], now_us
-            ).encoded()
-            if outcome.changed
-            else b"",
+            announcement=outcome.announcement(now_us),
         )
         (written,) = store.run(folding.commit([commit]))
         if written is Written.DONE:
             if commit.announcement:
                 store.run(folding.announce([Change(name, loaded.generation, commit.announcement)]))
+            store.run(indexes.check(tenant, [reference]))
             return outcome.changed
     raise Busy(f"order {reference!r} of {tenant}: got new events in each of {_TRIES} tries; try again later")

@@ -4,13 +4,14 @@ A kick may be lost, RQ's server may be down or emptied, every shift may be dead:
 sweep is a thread of each worker process, beside the main thread that RQ has for itself.
 """
 
+import random
 import threading
 import time
 
 from shared import log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store import Store, orders
+from shared.store import Store, indexes, keys
 from worker.fold import fold_due
 from worker.report import counted
 from worker.shift import policy_of, stop_asked
@@ -20,8 +21,10 @@ logger = log.get("worker.sweep")
 #: An order that was due for so long is nobody's: shifts take orders within milliseconds, or their batch's time.
 OVERDUE_MS = 3_000
 _EVERY_SECONDS = 1.0
-#: A look at 500 entries of an index that often: a million orders in half a day.
+#: A look at 500 orders of an index that often: a million orders in half a day.
 _TIDY_EVERY_ROUNDS = 20
+#: And at so many buckets of the index of ids: all of them in half a day, while they are small.
+_BUCKETS = 8
 
 
 class Sweep(threading.Thread):
@@ -34,6 +37,8 @@ class Sweep(threading.Thread):
         self._tenants: list[str] = []
         self._reload = True
         self._tidied: dict[str, int] = {}
+        #: Where to go on in the index of ids: each process begins elsewhere.
+        self._bucket = (random.randrange(keys.BUCKETS), 0)
 
     def run(self) -> None:
         """The thread's life."""
@@ -64,7 +69,7 @@ class Sweep(threading.Thread):
         self._reload = True
 
     def _tidy(self) -> None:
-        """Take orders whose retention has ended out of the indexes, some at a time."""
+        """Hold the indexes against the documents, and take out orders whose retention has ended, some at a time."""
         if self._reload:
             self._reload = False
             try:
@@ -73,4 +78,6 @@ class Sweep(threading.Thread):
                 logger.error("tenants not reloaded", error=str(error))
         for tenant in self._tenants:
             cursor = self._tidied.get(tenant, 0)
-            self._tidied[tenant] = self._store.run(orders.tidy(tenant, cursor))
+            self._tidied[tenant] = self._store.run(indexes.check_some(tenant, cursor))
+        for _ in range(_BUCKETS):
+            self._bucket = self._store.run(indexes.tidy_ids(*self._bucket))

@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 from shared.schema import Change
 from shared.store import keys
 from shared.store.calls import Call, Operation
-from shared.store.orders import Listed
+from shared.store.listing import Listed
 
 _Id = bytes
 

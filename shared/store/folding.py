@@ -7,9 +7,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from shared.clock import format_time
-from shared.store import erasing, keys
+from shared.store import erasing, indexes, keys
 from shared.store.calls import Batch, Call, Operation, Step
-from shared.store.scripts import ANNOUNCED, COMMIT, INDEX, LOAD, PACK
+from shared.store.indexes import Entry
+from shared.store.scripts import ANNOUNCED, COMMIT, LOAD, PACK
 
 #: Log records read of one order at a time, and their bytes, of one order and of a batch; the rest follows later.
 MAX_RECORDS: Final = 1_000
@@ -17,6 +18,8 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
+#: Answers of `announced.lua`: a newer change waits, or was told already; the order is gone.
+_OVERTAKEN: Final = 0
 _GONE: Final = 2
 
 
@@ -42,13 +45,18 @@ class Loaded(NamedTuple):
 
 
 class Announcement(msgspec.Struct):
-    """A change that the stream must tell of. `at_us`: when the version was made, microseconds."""
+    """A change that the stream must tell of, and the indexes. `at_us`: when the version was made, microseconds."""
 
     version: int
     status: str
     previous: str | None
     terminal: bool
     at_us: int
+    #: For the indexes: flags now (None: not known) and before, the last event's receipt, ids that were not known before.
+    flags: int | None = None
+    flags_before: int = 0
+    received_ms: int = 0
+    ids: list[str] = []
 
     def encoded(self) -> bytes:
         """As kept with the order until it was announced."""
@@ -136,7 +144,8 @@ def announce(changes: Sequence[Change]) -> Operation[None]:
     What was told of an order that was erased before the note is taken back.
     """
     step: Step = []
-    indexed: dict[str, list[str]] = {}
+    entries: dict[str, list[Entry]] = {}
+    links: list[tuple[str, list[str]]] = []
     for name, _, encoded in changes:
         change = msgspec.json.decode(encoded, type=Announcement)
         tenant, reference = keys.split_order_name(name)
@@ -151,13 +160,19 @@ def announce(changes: Sequence[Change]) -> Operation[None]:
         }
         words = tuple(word for field in fields.items() for word in field)
         step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *words)))
-        indexed.setdefault(tenant, []).append(keys.escaped(reference))
-    step.extend(Call(INDEX, (keys.index(tenant),), tuple(names)) for tenant, names in indexed.items())
-    entry_ids = yield step
+        entry = Entry(reference, change.status, change.previous, change.flags, change.flags_before, change.received_ms)
+        entries.setdefault(tenant, []).append(entry)
+        links.append((name, change.ids))
+    step.extend(indexes.noted(tenant, changed) for tenant, changed in entries.items())
+    answers = yield step + indexes.linked(links)
     noted = Batch(ANNOUNCED, [((keys.meta(each.name),), (each.generation, each.encoded)) for each in changes])
     (results,) = yield [noted]
-    told = zip(changes, entry_ids[: len(changes)], results, strict=True)
-    yield from erasing.take_back([(each.name, entry_id) for each, entry_id, result in told if result == _GONE])
+    for (name, ids), entry_id, result in zip(links, answers[: len(changes)], results, strict=True):
+        if result == _GONE:
+            yield from erasing.take_back(name, entry_id, ids)
+        elif result == _OVERTAKEN:
+            tenant, reference = keys.split_order_name(name)
+            yield from indexes.check(tenant, [reference])
 
 
 def pack(order: Commit, keep: int, packed: bytes, left_out_bytes: int) -> Operation[bool]:

@@ -5,8 +5,11 @@ group is in one slot. Nothing from outside is put into a key unescaped.
 """
 
 from binascii import crc32
+from hashlib import blake2b
 from typing import Final
 from urllib.parse import quote, unquote
+
+from shared.statuses import HEADLINES
 
 PREFIX: Final = "gelato:"
 #: The due set is cut into this many, so that a cluster spreads it. All processes of one deployment must agree.
@@ -123,6 +126,48 @@ def index(tenant: str) -> str:
 def activity(step_seconds: int, slot: int) -> str:
     """Hash: what happened in one step of a series; `slot` is Unix time divided by the step."""
     return f"{PREFIX}activity:{step_seconds}:{slot}"
+
+
+#: What an order may be flagged as, by the bits of its flags; for each a sorted set per tenant.
+FLAGS: Final = ("open", "attention", "incomplete", "disagrees")
+#: Statuses that have an index of their own; all others, which Gelato may add at any time, share the last one.
+STATUSES: Final = (*HEADLINES, "other")
+#: The index of ids is cut into this many hashes, small enough to be stored compactly for some 400,000 orders.
+BUCKETS: Final = 1 << 14
+
+
+def indexes(tenant: str) -> tuple[str, ...]:
+    """All sorted sets of a tenant's orders, each of escaped references: `index`, `idle`, the flags', the statuses'.
+
+    By the time of the last change (milliseconds), but for `idle`: open orders by the receipt of their last event.
+    """
+    return (index(tenant), idle(tenant), *(flagged(tenant, n) for n in range(len(FLAGS))), *by_status(tenant))
+
+
+def idle(tenant: str) -> str:
+    """Sorted set: a tenant's open orders by the receipt of their last event (milliseconds)."""
+    return f"{PREFIX}idle:{{{tenant}}}"
+
+
+def flagged(tenant: str, bit: int) -> str:
+    """Sorted set: a tenant's orders with a flag, by the time of their last change (milliseconds)."""
+    return f"{PREFIX}{FLAGS[bit]}:{{{tenant}}}"
+
+
+def by_status(tenant: str) -> tuple[str, ...]:
+    """Sorted sets, one for each of `STATUSES`: a tenant's orders by the time of their last change (milliseconds)."""
+    return tuple(f"{PREFIX}status-{status}:{{{tenant}}}" for status in STATUSES)
+
+
+def find(tenant: str, text: str) -> tuple[str, bytes]:
+    """Hash: orders (their `order_name`s, blanks between them) by the digest of an id of theirs; and that digest."""
+    digest = blake2b(f"{tenant}\0{text}".encode(), digest_size=10).digest()
+    return find_bucket(int.from_bytes(digest[:2], "big") % BUCKETS), digest[2:]
+
+
+def find_bucket(number: int) -> str:
+    """Hash: one of the `BUCKETS` of the index of ids."""
+    return f"{PREFIX}find:{{{number}}}"
 
 
 def dead_letter(letter_id: str) -> str:

@@ -1,18 +1,10 @@
 """Reading orders, and what operators do to them: close, erase."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from shared.store import dead_letters, due, keys, records
+from shared.store import dead_letters, due, indexes, keys, listing, records
 from shared.store.calls import Call, Operation
-from shared.store.scripts import FORGET
-
-
-class Listed(NamedTuple):
-    """One order of the index: its reference and the time of its last change (milliseconds)."""
-
-    reference: str
-    changed_ms: int
+from shared.store.listing import Listed
 
 
 def document(tenant: str, reference: str) -> Operation[bytes | None]:
@@ -23,6 +15,8 @@ def document(tenant: str, reference: str) -> Operation[bytes | None]:
 
 def documents(tenant: str, references: Sequence[str]) -> Operation[list[bytes | None]]:
     """Several rollup documents, None for each unknown order."""
+    if not references:
+        return []
     answers = yield [Call("GET", (keys.document_key(tenant, reference),)) for reference in references]
     return list(answers)
 
@@ -34,45 +28,8 @@ def log(tenant: str, reference: str) -> Operation[list[records.Record]]:
 
 
 def newest(tenant: str, after: Listed | None, limit: int) -> Operation[list[Listed]]:
-    """A tenant's orders by their last change, newest first, from the one after `after` on; fewer than `limit`: the last.
-
-    A worker stamps a whole batch with one time; orders of one time come by their escaped references, backwards.
-    """
-    top = "+inf" if after is None else after.changed_ms
-    last = None if after is None else keys.escaped(after.reference).encode()
-    found: list[Listed] = []
-    offset = 0
-    while len(found) < limit:
-        (answer,) = yield [
-            Call("ZREVRANGEBYSCORE", (keys.index(tenant),), (top, "-inf", "WITHSCORES", "LIMIT", offset, limit)),
-        ]
-        for name, score in zip(answer[0::2], answer[1::2], strict=True):
-            changed_ms = int(float(score))
-            if after is not None and last is not None and changed_ms == after.changed_ms and name >= last:
-                continue  # at or before the one to go on from
-            found.append(Listed(keys.unescaped(name.decode()), changed_ms))
-        offset += limit
-        if len(answer) < 2 * limit:
-            break
-    return found[:limit]
-
-
-def forget(tenant: str, gone: Sequence[Listed]) -> Operation[None]:
-    """Take orders that are gone (their retention has ended) out of the index, unless they came back meanwhile."""
-    if gone:
-        words = tuple(word for each in gone for word in (keys.escaped(each.reference), each.changed_ms))
-        yield [Call(FORGET, (keys.index(tenant),), words)]
-
-
-def tidy(tenant: str, cursor: int, at_once: int = 500) -> Operation[int]:
-    """Look at some entries of an index, and take out those whose orders are gone; the cursor to go on from."""
-    (answer,) = yield [Call("ZSCAN", (keys.index(tenant),), (cursor, "COUNT", at_once))]
-    following, found = answer
-    listed = [Listed(keys.unescaped(name.decode()), int(score)) for name, score in found]
-    if listed:
-        exist = yield [Call("EXISTS", (keys.document_key(tenant, each.reference),)) for each in listed]
-        yield from forget(tenant, [each for each, there in zip(listed, exist, strict=True) if not there])
-    return int(following)
+    """A tenant's orders by their last change, newest first, from the one after `after` on; fewer than `limit`: the last."""
+    return listing.newest(keys.index(tenant), after, limit)
 
 
 def close(tenant: str, reference: str, received: int) -> Operation[bool]:
@@ -87,15 +44,16 @@ def close(tenant: str, reference: str, received: int) -> Operation[bool]:
 
 
 def erase(tenant: str, reference: str) -> Operation[int]:
-    """Remove an order's keys, its place in the index and its due marks; how many keys there were.
+    """Remove an order's keys, its places in the indexes and its due marks; how many keys there were.
 
     Its changes in the stream and its dead letters are found by `erase_traces`, which has to look through all of them.
     """
     name = keys.order_name(tenant, reference)
     shard = keys.shard_of(name)
+    written = yield from document(tenant, reference)
     answers = yield [
         Call("DEL", keys.of_order(name)),
-        Call("ZREM", (keys.index(tenant),), (keys.escaped(reference),)),
+        *indexes.forgotten(tenant, reference, written),
         Call("ZREM", (keys.due(shard),), (name,)),
         Call("HDEL", (keys.marks(shard),), (name,)),
         Call("HDEL", (keys.leases(shard),), (name,)),

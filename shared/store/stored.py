@@ -27,6 +27,8 @@ class Stored(msgspec.Struct, array_like=True):
     deferred: list[Deferred] = []
     #: Digests of the events that were parked as dead letters.
     parked: list[bytes] = []
+    #: How the indexes list the order: `indexes.flags_of` the document as last written.
+    flags: int = 0
 
 
 _PLAIN: Final = b"%dm" % STATE_FORMAT

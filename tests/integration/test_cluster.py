@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from redis.crc import key_slot
+from support import events
 from support.polling import eventually
 from support.processes import OPS_TOKEN, SECRET, Process, Receiver, environment, fixture
 from support.server import Server
@@ -21,7 +22,7 @@ from ops.simulator.run import Options, simulate
 from shared.errors import StoreUnavailable
 from shared.events import Usable, classify_webhook
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, due, intake, keys, orders
+from shared.store import AsyncStore, Store, due, indexes, intake, keys, orders, search
 from shared.store.calls import Operation
 from shared.store.intake import Incoming, Result
 from worker.shift import shift
@@ -410,3 +411,24 @@ def test_without_a_plain_server_for_rq_it_is_said_what_is_missing(cluster: Clust
     finally:
         process.kill()
     assert b"RQ needs a plain server: set RQ_REDIS_URL" in log.read_bytes()
+
+
+def test_indexes_of_a_cluster_find_follow_and_forget(cluster: Cluster, store: Store) -> None:
+    names = {n: {"orderReferenceId": f"order {n}/é", "orderId": f"gelato-order {n}/é"} for n in range(40)}
+    parcels = [events.tracking_code(**names[n], id=f"tc_{n}", trackingCode=f"code-{n}") for n in range(40)]
+    accept(store, *map(events.incoming, parcels))
+    fold_all(store)
+    for n in range(0, 40, 7):
+        for text in (f"code-{n}", f"gelato-order {n}/é", f"order {n}/é"):
+            assert store.run(search.find("default", text)) == [f"order {n}/é"]
+    assert len(store.run(search.find("default", "mug", 100))) == 40
+    accept(store, events.incoming(events.item_status(**names[3], status="delivered")))
+    fold_all(store)
+    assert store.run(search.counts("default", 1 << 45)) == search.Counts(40, 39, 0, 0, 0, 39)
+    assert store.run(search.status_counts("default")) == {"shipped": 39, "delivered": 1}
+    assert store.run(indexes.check_some("default", 0)) == 0
+    assert sum(key.startswith("gelato:find:") for key in cluster.held()[0]) > 5
+    for n in range(40):
+        assert store.run(orders.erase("default", f"order {n}/é")) == 4
+    left = {key for node in cluster.held() for key in node}
+    assert left <= {keys.CHANGES, keys.WAKE}
