@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from receiver import health, orders, snapshots
 from receiver.http import Json
+from receiver.metrics import Metrics
 from receiver.routes import Refused, RequestLog, UndecodedPath, refused
 from receiver.service import Service
 from receiver.webhooks import RETRY_AFTER, Webhooks
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Receiver:
             Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
+            Route("/metrics", Metrics().get),
         ],
         middleware=[Middleware(UndecodedPath), Middleware(RequestLog)],
         exception_handlers={

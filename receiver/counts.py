@@ -5,12 +5,18 @@ from collections import Counter
 from typing import Final
 
 from shared.counting import Histogram, Labels, Values
+from shared.events import KINDS
 from shared.metrics import ACKNOWLEDGEMENT_BOUNDS, REQUEST_BOUNDS
 
 #: The kind of a webhook of which nothing is known.
 NO_KIND: Final = "none"
 #: Results that are answered with 2xx.
 _ACKNOWLEDGED: Final = frozenset({"accepted", "spooled", "duplicate", "quarantined", "ignored", "test"})
+_RESULTS: Final[list[Labels]] = [
+    *((result, kind) for result in ("accepted", "spooled", "duplicate") for kind in KINDS),
+    *((result, NO_KIND) for result in ("quarantined", "invalid-json", "unauthorized", "unavailable", "failed")),
+]
+_REASONS: Final[list[Labels]] = [("invalid-json",), ("invalid-event",), ("unknown-event",), ("order-limit",)]
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
 
 
@@ -20,9 +26,10 @@ class Counts:
     def __init__(self) -> None:
         self.started = time.time()
         self.acknowledgement = Histogram(ACKNOWLEDGEMENT_BOUNDS)
-        self.webhooks: Counter[Labels] = Counter()
+        #: Zeros to begin with: a counter that appears with its first event would hide that event from `rate`.
+        self.webhooks: Counter[Labels] = Counter(dict.fromkeys(_RESULTS, 0))
         self.snapshots: Counter[Labels] = Counter()
-        self.quarantined: Counter[Labels] = Counter()
+        self.quarantined: Counter[Labels] = Counter(dict.fromkeys(_REASONS, 0))
         self.test_notifications = 0
         self.id_collisions = 0
         self._requests: Counter[Labels] = Counter()

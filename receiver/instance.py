@@ -28,10 +28,12 @@ _STALE_SECONDS: Final = 10.0
 
 
 class State(msgspec.Struct):
-    """How a process is now. `started`: Unix time."""
+    """How a process is now. Times are Unix time."""
 
     started: float
     breaker_open: bool
+    #: When its last usable webhook came.
+    last_event: float | None
 
 
 class _File(msgspec.Struct):

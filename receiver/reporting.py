@@ -39,7 +39,7 @@ class Reporting:
         #: What Redis has not been told yet, by step of the finer series.
         self._happened: dict[int, Counter[str]] = {}
         #: When the last usable webhook came, as far as this process knows: Unix seconds.
-        self.last_event: float | None = None
+        self._last_event: float | None = None
         self._last_event_told: float | None = None
 
     def start(self) -> None:
@@ -51,7 +51,6 @@ class Reporting:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-            self._note()
             with contextlib.suppress(OSError):
                 await self.shown()
             if not self._door.breaker.is_open:
@@ -61,14 +60,14 @@ class Reporting:
     async def shown(self) -> Shown:
         """What this process's instance has counted, all its processes together. Raises `OSError`."""
         async with self._writing:  # an older file must not replace a newer one
-            state = State(self._counts.started, self._door.breaker.is_open)
+            self._note()
+            state = State(self._counts.started, self._door.breaker.is_open, self._last_event)
             return await asyncio.to_thread(self._slot.show, self._counts.values(), state)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                self._note()
                 await self.shown()
                 if not self._door.breaker.is_open:
                     await self._tell()
@@ -86,7 +85,7 @@ class Reporting:
             return
         now = time.time()
         if any(new[result] for result in _USABLE):
-            self.last_event = now
+            self._last_event = now
         step = activity.HOUR.step
         self._happened.setdefault(int(now) // step * step, Counter()).update(new)
         while len(self._happened) > activity.HOUR.span // step:
@@ -104,7 +103,7 @@ class Reporting:
         return total
 
     async def _tell(self) -> None:
-        last = None if self.last_event == self._last_event_told else self.last_event
+        last = None if self._last_event == self._last_event_told else self._last_event
         if not self._happened and last is None:
             return
         happened, self._happened = self._happened, {}
@@ -114,4 +113,4 @@ class Reporting:
             logger.debug("the activity waits to be told", error=str(error))
             self._happened = happened
         else:
-            self._last_event_told = self.last_event
+            self._last_event_told = self._last_event

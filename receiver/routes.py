@@ -20,7 +20,8 @@ from shared.settings import DEFAULT_TENANT
 
 logger = log.get("receiver.http")
 
-_WRITE_THEIR_OWN = ("/webhooks/", "/healthz", "/readyz")
+#: Asked for every few seconds, by machines: no line each.
+_QUIET = ("/healthz", "/readyz", "/metrics")
 _RANK = {Role.READ: 0, Role.TENANT: 1, Role.OPS: 2}
 
 
@@ -58,29 +59,35 @@ class UndecodedPath:
 
 
 class RequestLog:
-    """Middleware: one line per request, with what the route learnt of it. Webhooks write their own."""
+    """Middleware: one line per request, with what the route learnt of it, and its count. Webhooks have their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and write its line when it was answered."""
-        if scope["type"] != "http" or scope["path"].startswith(_WRITE_THEIR_OWN):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
         said = scope["said"] = {"status": 0}
+        seconds = 0.0
 
         async def noting(message: Message) -> None:
+            nonlocal seconds
             if message["type"] == "http.response.start":
                 said["status"] = message["status"]
+                seconds = time.perf_counter() - start
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
-            ms = round((time.perf_counter() - start) * 1000, 2)
-            logger.info("request", method=scope["method"], route=_template(scope), ms=ms, **said)
+            route = _template(scope)
+            scope["app"].state.service.counts.request(route, scope["method"], said["status"], seconds)
+            if scope["path"] not in _QUIET:
+                ms = round((time.perf_counter() - start) * 1000, 2)
+                logger.info("request", method=scope["method"], route=route, ms=ms, **said)
 
 
 def _template(scope: Scope) -> str | None:

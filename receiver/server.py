@@ -5,6 +5,7 @@ import socket
 
 import uvicorn
 
+from receiver import instance
 from receiver.app import create_app
 from receiver.protocol import PatientProtocol
 from shared import tenants
@@ -42,7 +43,8 @@ def run(settings: Settings, *, processes: int = 1) -> None:
     if processes == 1:
         uvicorn.Server(uvicorn.Config(create_app(settings), **options)).run()  # type: ignore[arg-type]
     else:
-        uvicorn.run("receiver.app:create_app", factory=True, workers=processes, **options)  # type: ignore[arg-type]
+        with instance.directory():
+            uvicorn.run("receiver.app:create_app", factory=True, workers=processes, **options)  # type: ignore[arg-type]
 
 
 def check(settings: Settings) -> None:

@@ -60,10 +60,11 @@ class Waiting(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """How much waits in the spool."""
+    """How much waits in the spool, and when the oldest of it was received (microseconds; None: it is empty)."""
 
     events: int
     bytes: int
+    oldest: int | None = None
 
 
 class Spool:
@@ -198,7 +199,8 @@ class Spool:
         database.executescript("PRAGMA incremental_vacuum(2000)")
 
     def _read_totals(self) -> Totals:
-        return Totals(*self._open().execute("SELECT events, bytes FROM totals").fetchone())
+        query = "SELECT events, bytes, (SELECT min(received) FROM entries) FROM totals"
+        return Totals(*self._open().execute(query).fetchone())
 
     def _read_oldest(self, count: int, most_bytes: int, leaving_out: frozenset[int]) -> list[Waiting]:
         rows = self._open().execute("SELECT id, received, kind, tenant, body FROM entries ORDER BY received, id")

@@ -17,6 +17,8 @@ ITEM_STATUS: Final = "itemStatus"
 TRACKING_CODE: Final = "trackingCode"
 DELIVERY_ESTIMATE: Final = "deliveryEstimate"
 SNAPSHOT: Final = "snapshot"
+#: The kinds of webhooks.
+KINDS: Final = (ORDER_STATUS, ITEM_STATUS, TRACKING_CODE, DELIVERY_ESTIMATE)
 
 KIND_OF_NAME: Final = {
     "orderStatus": ORDER_STATUS,

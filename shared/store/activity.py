@@ -73,6 +73,12 @@ def report(happened: Mapping[int, Deltas], totals: Deltas, worker: str, alive_ms
     yield [*_to_add(happened, totals), Call(BEAT, (keys.WORKERS,), (worker, alive_ms))]
 
 
+def live_workers() -> Operation[int]:
+    """How many workers have reported lately."""
+    (live,) = yield [Call(BEAT, (keys.WORKERS,), ("", 0))]
+    return int(live)
+
+
 def read(series: Series, now: int) -> Operation[list[Point]]:
     """The steps of a series up to now (Unix seconds), oldest first; one where nothing happened is all zeros."""
     last = now // series.step

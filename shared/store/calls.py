@@ -46,3 +46,26 @@ def one(command: str | Script, *keys: str, arguments: tuple[Argument, ...] = ())
     """The operation of a single call."""
     (result,) = yield [Call(command, keys, arguments)]
     return result
+
+
+def side_by_side(*operations: Operation[Any]) -> Operation[list[Any]]:
+    """Independent operations at once: what each asks next goes to the server together. Their results, in order."""
+    results: list[Any] = [None] * len(operations)
+    sent: list[tuple[int, Step]] = []
+    for n, operation in enumerate(operations):
+        _go_on(n, operation, None, results, sent)
+    while sent:
+        answers = yield [call for _, step in sent for call in step]
+        answered, sent = sent, []
+        at = 0
+        for n, step in answered:
+            _go_on(n, operations[n], answers[at : at + len(step)], results, sent)
+            at += len(step)
+    return results
+
+
+def _go_on(n: int, operation: Operation[Any], answer: Any, results: list[Any], sent: list[tuple[int, Step]]) -> None:
+    try:
+        sent.append((n, operation.send(answer)))
+    except StopIteration as stop:
+        results[n] = stop.value

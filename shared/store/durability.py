@@ -11,6 +11,9 @@ from shared.store.calls import Call, Operation, Step
 _LEAST_VERSION = (7, 0)
 _WAITAOF_VERSION = (7, 2)
 
+#: Of the memory that the server may use.
+_NEARLY_FULL = 0.9
+
 
 class Level(IntEnum):
     """How bad a finding is."""
@@ -41,6 +44,10 @@ class Promises(NamedTuple):
     maxmemory_policy: str
     #: The server's time, microseconds.
     now_us: int
+    #: Whether the last write of the append-only file went well.
+    aof_written: bool = True
+    memory_used: int = 0
+    evicted_keys: int = 0
 
     @property
     def waits_for_fsync(self) -> bool:
@@ -64,6 +71,8 @@ class Promises(NamedTuple):
         return Finding(Level.OK, "a primary")
 
     def _of_disk(self) -> Finding:
+        if self.aof and not self.aof_written:
+            return Finding(Level.ERROR, "the last write of the append-only file failed", "look at the server's disk")
         if self.aof and self.appendfsync == "always":
             return Finding(Level.OK, "append-only file, synced before each answer")
         if self.aof:
@@ -83,6 +92,9 @@ class Promises(NamedTuple):
             return Finding(
                 Level.ERROR, what, "maxmemory-policy noeviction: writes are refused then, and go to the spool"
             )
+        if self.maxmemory and self.memory_used > self.maxmemory * _NEARLY_FULL:
+            what = f"{self.memory_used / self.maxmemory:.0%} of its memory used: writes are refused when it is full"
+            return Finding(Level.WARNING, what, "raise maxmemory, or keep orders for a shorter time")
         return Finding(Level.OK, f"maxmemory-policy {self.maxmemory_policy}")
 
     def _of_replicas(self) -> Finding:
@@ -95,7 +107,8 @@ class Promises(NamedTuple):
 def promises() -> Operation[Promises]:
     """Ask the server. What it does not let us ask is left unknown."""
     info, time = yield [Call("INFO", (), ()), Call("TIME", (), ())]
-    facts = info if "redis_version" in info else next(iter(info.values()))  # a cluster answers per node
+    nodes = [info] if "redis_version" in info else list(info.values())  # a cluster answers per node
+    facts = nodes[0]
     try:
         (answer,) = yield [Call("CONFIG GET", (), ("appendfsync",))]
         appendfsync = _configured(answer)
@@ -111,6 +124,9 @@ def promises() -> Operation[Promises]:
         maxmemory=int(facts.get("maxmemory", 0)),
         maxmemory_policy=str(facts.get("maxmemory_policy", "unknown")),
         now_us=_microseconds(time),
+        aof_written=all(node.get("aof_last_write_status", "ok") == "ok" for node in nodes),
+        memory_used=max(int(node.get("used_memory", 0)) for node in nodes),
+        evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in nodes),
     )
 
 

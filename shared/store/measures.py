@@ -1,0 +1,57 @@
+"""The state of the service in a few figures, for whoever watches it. Three round trips, however much is stored."""
+
+from typing import Any, NamedTuple
+
+from shared.counting import Values
+from shared.store import activity, due, keys
+from shared.store.calls import Call, Operation, one, side_by_side
+from shared.store.due import Pending
+
+
+class Measures(NamedTuple):
+    """What all of the service's processes share. `dead_letters`, `dropped`: by reason."""
+
+    pending: Pending
+    live_shifts: int
+    workers: int
+    dead_letters: dict[str, int]
+    dropped: dict[str, int]
+    changes: int
+    #: Milliseconds; None before the first.
+    last_event_ms: int | None
+    totals: Values
+
+
+def measure() -> Operation[Measures]:
+    """Ask for all of it."""
+    results = yield from side_by_side(
+        due.pending(),
+        due.live_shifts(),
+        activity.live_workers(),
+        _dead_letters(),
+        one("HGETALL", keys.DEAD_LETTERS_DROPPED),
+        one("XLEN", keys.CHANGES),
+        one("GET", keys.LAST_EVENT),
+        activity.totals(),
+    )
+    pending, shifts, workers, letters, dropped, changes, last_event, totals = results
+    return Measures(
+        pending=pending,
+        live_shifts=shifts,
+        workers=workers,
+        dead_letters=letters,
+        dropped=_by_reason(dropped),
+        changes=int(changes),
+        last_event_ms=None if last_event is None else int(last_event),
+        totals=totals,
+    )
+
+
+def _dead_letters() -> Operation[dict[str, int]]:
+    (count,) = yield [Call("ZCARD", (keys.DEAD_LETTERS,))]
+    return {"any": int(count)}
+
+
+def _by_reason(answer: Any) -> dict[str, int]:
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[0::2], answer[1::2], strict=True)
+    return {reason.decode(): int(count) for reason, count in pairs}
