@@ -25,7 +25,7 @@ from shared import log
 from shared.counting import Labels, Value, Values
 from shared.errors import StoreUnavailable
 from shared.metrics import METRICS, Kind, Scope
-from shared.settings import Secret
+from shared.secret import Secret
 from shared.store import measures
 from shared.store.durability import Promises
 from shared.store.measures import Measures

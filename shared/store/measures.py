@@ -1,11 +1,16 @@
 """The state of the service in a few figures, for whoever watches it. Three round trips, however much is stored."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from shared.counting import Values
-from shared.store import activity, due, keys
-from shared.store.calls import Call, Operation, one, side_by_side
+from shared.store import activity, due, keys, letter_lists
+from shared.store.calls import Operation, one, side_by_side
 from shared.store.due import Pending
+
+#: Why there are dead letters.
+_REASONS: Final = ("invalid-json", "invalid-event", "unknown-event", "fold-error", "order-limit")
+_OTHER: Final = "other"
 
 
 class Measures(NamedTuple):
@@ -28,7 +33,7 @@ def measure() -> Operation[Measures]:
         due.pending(),
         due.live_shifts(),
         activity.live_workers(),
-        _dead_letters(),
+        letter_lists.counts(),
         one("HGETALL", keys.DEAD_LETTERS_DROPPED),
         one("XLEN", keys.CHANGES),
         one("GET", keys.LAST_EVENT),
@@ -39,7 +44,7 @@ def measure() -> Operation[Measures]:
         pending=pending,
         live_shifts=shifts,
         workers=workers,
-        dead_letters=letters,
+        dead_letters=_letters_by_reason(letters),
         dropped=_by_reason(dropped),
         changes=int(changes),
         last_event_ms=None if last_event is None else int(last_event),
@@ -47,9 +52,13 @@ def measure() -> Operation[Measures]:
     )
 
 
-def _dead_letters() -> Operation[dict[str, int]]:
-    (count,) = yield [Call("ZCARD", (keys.DEAD_LETTERS,))]
-    return {"any": int(count)}
+def _letters_by_reason(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Every reason, those without a letter too: what grows from nothing has grown."""
+    result = dict.fromkeys(_REASONS, 0)
+    for (_, reason), count in counts.items():
+        name = reason if reason in _REASONS else _OTHER  # imported ones may say anything
+        result[name] = result.get(name, 0) + count
+    return result
 
 
 def _by_reason(answer: Any) -> dict[str, int]:
