@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
-from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,11 +20,9 @@ from receiver.service import Service
 from receiver.webhooks import RETRY_AFTER, Webhooks
 from shared import log
 from shared.errors import StoreUnavailable
-from shared.settings import DEFAULT_TENANT, Settings
+from shared.settings import Settings
 
 logger = log.get("receiver")
-
-_WEBHOOKS = b"/webhooks/gelato"
 
 
 class Receiver:
@@ -37,18 +34,15 @@ class Receiver:
     def __init__(self, app: Starlette, webhooks: Webhooks) -> None:
         self.app = app
         self.state = app.state
-        self._webhooks = webhooks
+        self.webhooks = webhooks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the lifespan."""
         if scope["type"] == "http":
-            path: bytes = scope.get("raw_path") or scope["path"].encode()
-            if path.startswith(_WEBHOOKS):
-                tenant = path.partition(b"?")[0][len(_WEBHOOKS) :]
-                if not tenant or (tenant[:1] == b"/" and b"/" not in tenant[1:]):
-                    name = unquote(tenant[1:].decode("ascii", "replace")) if tenant else DEFAULT_TENANT
-                    await self._webhooks(scope, receive, send, name)
-                    return
+            tenant = self.webhooks.tenant_at(scope.get("raw_path") or scope["path"].encode())
+            if tenant is not None:
+                await self.webhooks(scope, receive, send, tenant)
+                return
         await self.app(scope, receive, send)
 
 

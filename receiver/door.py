@@ -69,9 +69,17 @@ class Door:
                 raise StoreUnavailable("Redis is away")
             return await self._group.put(incoming), False
         except StoreUnavailable as error:
-            letter = records.letter_of(incoming.came_as)
-            await self._spool(Entry(incoming.received, letter, incoming.tenant, incoming.event.text), error)
+            await self.spool_event(incoming, error)
             return Outcome(Result.ACCEPTED), True
+
+    def offer(self, incoming: Incoming, tell: Callable[[Outcome | BaseException], None]) -> None:
+        """Have Redis keep an event; `tell` is called with what became of it, or with `StoreUnavailable`."""
+        self._group.offer(incoming, tell)
+
+    async def spool_event(self, incoming: Incoming, why: StoreUnavailable) -> None:
+        """Have the spool keep an event that Redis could not take. Raises `Unavailable`."""
+        letter = records.letter_of(incoming.came_as)
+        await self._spool(Entry(incoming.received, letter, incoming.tenant, incoming.event.text), why)
 
     async def letter(self, letter: DeadLetter) -> bool:
         """Keep a dead letter; whether it is in the spool. Raises `Unavailable`."""

@@ -5,11 +5,16 @@ While one group is on its way the next one gathers, so a group is as large as th
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+#: What waits: an item, whom to tell, and since when.
+Waiting = tuple[T, Callable[[R | BaseException], None], float]
+Group = list[Waiting[T, R]]
 
 
 class GroupCommit(Generic[T, R]):
@@ -32,17 +37,21 @@ class GroupCommit(Generic[T, R]):
         self._size_of = size_of
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._waiting: deque[tuple[T, asyncio.Future[R], float]] = deque()
+        self._waiting: deque[Waiting[T, R]] = deque()
         self._carrier: asyncio.Task[None] | None = None
 
     async def put(self, item: T) -> R:
         """Have one item carried; its answer. Raises the error that it, or its group, was answered with."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((item, answer, loop.time()))
-        if self._carrier is None:
-            self._carrier = asyncio.create_task(self._carry_all())
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self.offer(item, partial(_tell, answer))
         return await answer
+
+    def offer(self, item: T, tell: Callable[[R | BaseException], None]) -> None:
+        """Have one item carried; `tell` is called with its answer, or with the error. It must not raise."""
+        loop = asyncio.get_running_loop()
+        self._waiting.append((item, tell, loop.time()))
+        if self._carrier is None:
+            self._carrier = loop.create_task(self._carry_all())
 
     async def drain(self) -> None:
         """Wait until nothing is on its way."""
@@ -50,7 +59,9 @@ class GroupCommit(Generic[T, R]):
             await asyncio.wait([self._carrier])
 
     async def _carry_all(self) -> None:
-        group: list[tuple[T, asyncio.Future[R], float]] = []
+        loop = asyncio.get_running_loop()
+        group: Group[T, R] = []
+        answers: Sequence[R | BaseException]
         try:
             while self._waiting:
                 group = self._take()
@@ -58,21 +69,27 @@ class GroupCommit(Generic[T, R]):
                     answers = await self._carry([item for item, _, _ in group], group[0][2])
                 except Exception as error:  # a refusal, or a bug: in either case nothing was promised to anybody
                     answers = [error] * len(group)
-                for (_, future, _), answer in zip(group, answers, strict=True):
-                    _tell(future, answer)
+                # Told a moment later: the next group is sent first, so that the server works while answers are written.
+                loop.call_soon(_tell_all, group, answers)
+                group = []
         finally:
             self._carrier = None
-            for _, future, _ in (*group, *self._waiting):
-                _tell(future, asyncio.CancelledError())
+            _tell_all([*group, *self._waiting], repeat(asyncio.CancelledError()))
             self._waiting.clear()
 
-    def _take(self) -> list[tuple[T, "asyncio.Future[R]", float]]:
-        group: list[tuple[T, asyncio.Future[R], float]] = []
+    def _take(self) -> Group[T, R]:
+        waiting = self._waiting
+        group: Group[T, R] = []
         size = 0
-        while self._waiting and len(group) < self._max_items and size < self._max_bytes:
-            group.append(self._waiting.popleft())
+        while waiting and len(group) < self._max_items and size < self._max_bytes:
+            group.append(waiting.popleft())
             size += self._size_of(group[-1][0])
         return group
+
+
+def _tell_all(group: Group[T, R], answers: Iterable[R | BaseException]) -> None:
+    for (_, tell, _), answer in zip(group, answers, strict=False):
+        tell(answer)
 
 
 def _tell(future: "asyncio.Future[R]", answer: R | BaseException) -> None:

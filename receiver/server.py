@@ -7,7 +7,7 @@ import uvicorn
 
 from receiver import instance
 from receiver.app import create_app
-from receiver.protocol import PatientProtocol
+from receiver.direct import DirectProtocol
 from shared import tenants
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -23,7 +23,7 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         "host": settings.host,
         "port": settings.port,
         "loop": "uvloop",
-        "http": PatientProtocol,
+        "http": DirectProtocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
