@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from receiver.breaker import Breaker
-from receiver.groups import GroupCommit
+from receiver.groups import Answers, GroupCommit
 from receiver.spool import Entry, Spool, SpoolUnavailable
 from shared import log
 from shared.errors import StoreUnavailable
@@ -28,6 +28,10 @@ logger = log.get("receiver.door")
 #: Bounds of one batch: the server should not be busy with one call for longer than a few milliseconds.
 MAX_EVENTS: Final = 128
 MAX_BYTES: Final = 4 * 1024 * 1024
+#: Under load a group is sent as soon as so many events wait, while up to so many groups are on their way: the server works
+#: on one while the next is read, and while the answers of the one before are written.
+_LOT: Final = 8
+_IN_FLIGHT: Final = 4
 LETTER: Final = "L"
 
 
@@ -59,8 +63,14 @@ class Door:
         self.acknowledgement = Acknowledgement()
         self.breaker = Breaker(lambda: self.store.run(probe.write()), self.outage)
         self._group: GroupCommit[Incoming, Outcome] = GroupCommit(
-            self._carry, size_of=lambda incoming: len(incoming.event.text), max_items=MAX_EVENTS, max_bytes=MAX_BYTES
+            self._carry,
+            size_of=lambda incoming: len(incoming.event.text),
+            max_items=MAX_EVENTS,
+            max_bytes=MAX_BYTES,
+            lot=_LOT,
+            in_flight=_IN_FLIGHT,
         )
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def event(self, incoming: Incoming) -> tuple[Outcome, bool]:
         """Keep an event: what became of it, and whether it is in the spool. Raises `Unavailable`."""
@@ -72,7 +82,7 @@ class Door:
             await self.spool_event(incoming, error)
             return Outcome(Result.ACCEPTED), True
 
-    def offer(self, incoming: Incoming, tell: Callable[[Outcome | BaseException], None]) -> None:
+    def offer(self, incoming: Incoming, tell: Callable[[Outcome | Exception], None]) -> None:
         """Have Redis keep an event; `tell` is called with what became of it, or with `StoreUnavailable`."""
         self._group.offer(incoming, tell)
 
@@ -102,14 +112,54 @@ class Door:
         await self._group.drain()
         self.breaker.stop()
 
-    async def _carry(self, events: Sequence[Incoming], since: float) -> list[Outcome | Exception]:
+    def _carry(self, events: list[Incoming], since: float, answer: Callable[[Answers[Outcome]], None]) -> None:
+        """Have Redis take a group of events. Patience counts from the arrival of the first."""
         if self.breaker.is_open:  # it opened while these were waiting
-            raise StoreUnavailable("Redis is away")
-        outcomes = await self._asked(self.accepting(events), since)
+            answer(StoreUnavailable("Redis is away"))
+            return
+        pipe = self.store.pipe
+        loop = asyncio.get_running_loop()
+        if pipe is None:  # a cluster: every group goes to several nodes
+            task = loop.create_task(self._carry_apart(events, since, answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+
+        def done(result: list[Outcome] | Exception) -> None:
+            timer.cancel()
+            if isinstance(result, Exception):
+                self.breaker.trip(str(result))
+                answer(result)
+            else:
+                self._slow = 0
+                answer(self._taken(result))
+
+        def too_late() -> None:
+            running.give_up()
+            answer(self._no_answer())
+
+        timer = loop.call_at(since + self.patience_seconds, too_late)
+        running = pipe.start(self.accepting(events), done)
+
+    async def _carry_apart(
+        self, events: list[Incoming], since: float, answer: Callable[[Answers[Outcome]], None]
+    ) -> None:
+        try:
+            answers = self._taken(await self._asked(self.accepting(events), since))
+        except Exception as error:  # a refusal, or a bug: in either case nothing was promised to anybody
+            answer(error)
+        else:
+            answer(answers)
+
+    def _taken(self, outcomes: list[Outcome]) -> list[Outcome | Exception]:
+        """The answers to a group that reached Redis: it may have refused some of it."""
         self.stored()
-        for each in outcomes:
-            if each.refusal and not of_one_order(each.refusal):
-                self.breaker.trip(each.refusal)
+        refusals = [each.refusal for each in outcomes if each.refusal]
+        if not refusals:
+            return list(outcomes)
+        for refusal in refusals:
+            if not of_one_order(refusal):
+                self.breaker.trip(refusal)
                 break
         return [StoreUnavailable(f"Redis: {each.refusal}") if each.refusal else each for each in outcomes]
 
@@ -122,15 +172,20 @@ class Door:
             self._slow = 0
             return result
         except TimeoutError:
-            # What was sent may still be carried out; what the spool holds of it is a duplicate then.
-            # One slow answer may be a slow disk; two in a row are a server that hangs.
-            self._slow += 1
-            if self._slow > 1:
-                self.breaker.trip(f"no answer within {self.patience_seconds} s")
-            raise StoreUnavailable(f"Redis: no answer within {self.patience_seconds} s") from None
+            raise self._no_answer() from None
         except StoreUnavailable as error:
             self.breaker.trip(str(error))
             raise
+
+    def _no_answer(self) -> StoreUnavailable:
+        # What was sent may still be carried out; what the spool holds of it is a duplicate then.
+        # One slow answer may be a slow disk; two in a row are a server that hangs.
+        self._slow += 1
+        if self._slow > 1:
+            self.breaker.trip(f"no answer within {self.patience_seconds} s")
+            if self.store.pipe is not None:
+                self.store.pipe.close()
+        return StoreUnavailable(f"Redis: no answer within {self.patience_seconds} s")
 
     async def _spool(self, entry: Entry, why: StoreUnavailable) -> None:
         if self.spool is None:

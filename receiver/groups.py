@@ -1,44 +1,50 @@
 """Group commit: what waits at the same moment is carried together, and each gets its own answer.
 
-While one group is on its way the next one gathers, so a group is as large as the load makes it, without any timer.
+While groups are on their way the next one gathers, so a group is as large as the load makes it, without any timer.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-#: What waits: an item, whom to tell, and since when.
-Waiting = tuple[T, Callable[[R | BaseException], None], float]
-Group = list[Waiting[T, R]]
+#: Answers for a whole group: one for each item, or the error that is the answer to all.
+Answers = Sequence[R | Exception] | Exception
+#: Carries a group; is told since when its first item waits (the loop's clock, seconds), and whom to give the answers.
+Carry = Callable[[list[T], float, Callable[[Answers[R]], None]], None]
 
 
 class GroupCommit(Generic[T, R]):
-    """Carries items in groups: `carry` is given a group and returns one answer, or one error, for each of its items.
+    """Carries items in groups.
 
-    It is also told since when the first of the group has been waiting, by the loop's clock (seconds).
-    An error that `carry` raises is the answer to all of its group. Nobody waits for ever: when the loop is being closed, all
-    who wait are told.
+    A group is sent at the end of the loop's turn in which its first item came; while others are on their way, as soon as
+    `lot` items wait, up to `in_flight` groups. `carry` must not raise, and must answer once.
     """
 
     def __init__(
         self,
-        carry: Callable[[Sequence[T], float], Awaitable[Sequence[R | Exception]]],
+        carry: Carry[T, R],
         *,
         size_of: Callable[[T], int],
         max_items: int,
         max_bytes: int,
+        lot: int = 0,
+        in_flight: int = 1,
     ) -> None:
         self._carry = carry
         self._size_of = size_of
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._waiting: deque[Waiting[T, R]] = deque()
-        self._carrier: asyncio.Task[None] | None = None
+        self._lot = lot
+        self._most_in_flight = in_flight
+        self._in_flight = 0
+        self._waiting: deque[tuple[T, Callable[[R | Exception], None], float]] = deque()
+        self._to_flush = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def put(self, item: T) -> R:
         """Have one item carried; its answer. Raises the error that it, or its group, was answered with."""
@@ -46,56 +52,61 @@ class GroupCommit(Generic[T, R]):
         self.offer(item, partial(_tell, answer))
         return await answer
 
-    def offer(self, item: T, tell: Callable[[R | BaseException], None]) -> None:
+    def offer(self, item: T, tell: Callable[[R | Exception], None]) -> None:
         """Have one item carried; `tell` is called with its answer, or with the error. It must not raise."""
         loop = asyncio.get_running_loop()
         self._waiting.append((item, tell, loop.time()))
-        if self._carrier is None:
-            self._carrier = loop.create_task(self._carry_all())
+        if not self._in_flight:
+            if not self._to_flush:
+                self._to_flush = True
+                self._idle.clear()
+                loop.call_soon(self._flush)
+            elif self._lot and len(self._waiting) >= self._lot:
+                self._send()
+        elif self._lot and len(self._waiting) >= self._lot and self._in_flight < self._most_in_flight:
+            self._send()
 
     async def drain(self) -> None:
         """Wait until nothing is on its way."""
-        while self._carrier is not None:
-            await asyncio.wait([self._carrier])
+        await self._idle.wait()
 
-    async def _carry_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        group: Group[T, R] = []
-        answers: Sequence[R | BaseException]
-        try:
-            while self._waiting:
-                group = self._take()
-                try:
-                    answers = await self._carry([item for item, _, _ in group], group[0][2])
-                except Exception as error:  # a refusal, or a bug: in either case nothing was promised to anybody
-                    answers = [error] * len(group)
-                # Told a moment later: the next group is sent first, so that the server works while answers are written.
-                loop.call_soon(_tell_all, group, answers)
-                group = []
-        finally:
-            self._carrier = None
-            _tell_all([*group, *self._waiting], repeat(asyncio.CancelledError()))
-            self._waiting.clear()
+    def _flush(self) -> None:
+        self._to_flush = False
+        if self._waiting and self._in_flight < self._most_in_flight:
+            self._send()
 
-    def _take(self) -> Group[T, R]:
+    def _send(self) -> None:
         waiting = self._waiting
-        group: Group[T, R] = []
+        group: list[T] = []
+        tellers = []
+        since = waiting[0][2]
         size = 0
         while waiting and len(group) < self._max_items and size < self._max_bytes:
-            group.append(waiting.popleft())
-            size += self._size_of(group[-1][0])
-        return group
+            item, tell, _ = waiting.popleft()
+            group.append(item)
+            tellers.append(tell)
+            size += self._size_of(item)
+        self._in_flight += 1
+        self._carry(group, since, partial(self._answered, tellers))
+
+    def _answered(self, tellers: list[Callable[[R | Exception], None]], answers: Answers[R]) -> None:
+        self._in_flight -= 1
+        if self._waiting and (not self._in_flight or 0 < self._lot <= len(self._waiting)):
+            self._send()  # first of all: the server works while answers are written
+        if isinstance(answers, Exception):
+            for tell in tellers:
+                tell(answers)
+        else:
+            for tell, answer in zip(tellers, answers, strict=True):
+                tell(answer)
+        if not self._in_flight and not self._waiting:
+            self._idle.set()
 
 
-def _tell_all(group: Group[T, R], answers: Iterable[R | BaseException]) -> None:
-    for (_, tell, _), answer in zip(group, answers, strict=False):
-        tell(answer)
-
-
-def _tell(future: "asyncio.Future[R]", answer: R | BaseException) -> None:
-    if future.done():  # whoever waited went away, or was told before
+def _tell(future: "asyncio.Future[R]", answer: R | Exception) -> None:
+    if future.done():  # whoever waited went away
         return
-    if isinstance(answer, BaseException):
+    if isinstance(answer, Exception):
         future.set_exception(answer)
         future.exception()  # nobody may be left to fetch it; that is no reason for a warning
     else:

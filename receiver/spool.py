@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from receiver.groups import GroupCommit
+from receiver.groups import Answers, GroupCommit
 from shared.errors import GelatoRollupError
 
 T = TypeVar("T")
@@ -77,8 +77,9 @@ class Spool:
         # One thread: SQLite has one writer, and a connection belongs to its thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._database: sqlite3.Connection | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._group: GroupCommit[Entry, None] = GroupCommit(
-            self._write, size_of=lambda entry: len(entry.body), max_items=512, max_bytes=16 * 1024 * 1024
+            self._carry, size_of=lambda entry: len(entry.body), max_items=512, max_bytes=16 * 1024 * 1024
         )
 
     async def put(self, entry: Entry) -> None:
@@ -121,9 +122,16 @@ class Spool:
             await self._in_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _write(self, entries: Sequence[Entry], since: float) -> list[None]:
-        await self._in_thread(self._insert, list(entries))
-        return [None] * len(entries)
+    def _carry(self, entries: list[Entry], since: float, answer: Callable[[Answers[None]], None]) -> None:
+        self._writing = asyncio.get_running_loop().create_task(self._write(entries, answer))
+
+    async def _write(self, entries: list[Entry], answer: Callable[[Answers[None]], None]) -> None:
+        try:
+            await self._in_thread(self._insert, entries)
+        except Exception as error:  # nothing was promised to anybody
+            answer(error)
+        else:
+            answer([None] * len(entries))
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:

@@ -96,9 +96,7 @@ class Webhooks:
         door.offer(incoming, partial(self._told, incoming, body, start, reply))
         return True
 
-    def _told(
-        self, incoming: Incoming, body: bytes, start: float, reply: Reply, outcome: Outcome | BaseException
-    ) -> None:
+    def _told(self, incoming: Incoming, body: bytes, start: float, reply: Reply, outcome: Outcome | Exception) -> None:
         """Answer a webhook of the short way: at once if Redis has it."""
         if isinstance(outcome, Outcome) and outcome.result is not Result.ORDER_FULL:
             result = self._stored(incoming, outcome, spooled=False)
@@ -110,7 +108,7 @@ class Webhooks:
         task.add_done_callback(self._late.discard)
 
     async def _answer_late(
-        self, incoming: Incoming, body: bytes, start: float, reply: Reply, outcome: Outcome | BaseException
+        self, incoming: Incoming, body: bytes, start: float, reply: Reply, outcome: Outcome | Exception
     ) -> None:
         try:
             spooled = not isinstance(outcome, Outcome)

@@ -5,7 +5,7 @@ in `shared.store.client` drive it, one for blocking code (worker, command line),
 one spelling of every operation, on one server and on a cluster.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from shared.store.scripts import Script
@@ -69,3 +69,22 @@ def _go_on(n: int, operation: Operation[Any], answer: Any, results: list[Any], s
         sent.append((n, operation.send(answer)))
     except StopIteration as stop:
         results[n] = stop.value
+
+
+def words(call: Call, *, in_full: bool = False) -> Iterable[Any]:
+    """The words of a command as sent. `in_full` sends a script's text, which also makes the server know its hash."""
+    if isinstance(call.command, Script):
+        if in_full:
+            return ("EVAL", call.command.text, len(call.keys), *call.keys, *call.arguments)
+        return ("EVALSHA", call.command.sha, len(call.keys), *call.keys, *call.arguments)
+    return (call.command, *call.keys, *call.arguments)
+
+
+def whole(batch: Batch) -> Call:
+    """A batch as one call."""
+    keys: list[str] = []
+    arguments: list[Any] = list(batch.common)
+    for item_keys, item_arguments in batch.items:
+        keys += item_keys
+        arguments += item_arguments
+    return Call(batch.script, (*keys, *batch.tail), tuple(arguments))

@@ -18,9 +18,9 @@ from redis.exceptions import (
 )
 
 from shared.errors import StoreUnavailable
-from shared.store.calls import Batch, Call, Operation, Step
+from shared.store.calls import Batch, Call, Operation, Step, whole, words
 from shared.store.connect import connect, connect_async, disconnect_idle, is_cluster, sentinels
-from shared.store.scripts import Script
+from shared.store.pipe import Pipe
 
 T = TypeVar("T")
 _WAITS: Final = ("WAIT", "WAITAOF")
@@ -79,27 +79,27 @@ class Store:
     def _step(self, step: Step) -> list[Any]:
         if self.cluster:
             return [result for lot in _lots(step) for result in self._in_cluster(lot)]
-        calls = [_whole(call) if isinstance(call, Batch) else call for call in step]
+        calls = [whole(call) if isinstance(call, Batch) else call for call in step]
         if len(calls) == 1:
             return [self._single(calls[0])]
         with self.client.pipeline(transaction=False) as pipeline:
             for call in calls:
-                pipeline.execute_command(*_words(call))
+                pipeline.execute_command(*words(call))
             results = pipeline.execute(raise_on_error=False)
         again = _to_repeat(calls, results)
         if again:
             with self.client.pipeline(transaction=False) as pipeline:
                 for n in again:
-                    pipeline.execute_command(*_words(calls[n], in_full=True))
+                    pipeline.execute_command(*words(calls[n], in_full=True))
                 for n, result in zip(again, pipeline.execute(raise_on_error=False), strict=True):
                     results[n] = result
         return _without_errors(results)
 
     def _single(self, call: Call) -> Any:
         try:
-            return self.client.execute_command(*_words(call))
+            return self.client.execute_command(*words(call))
         except NoScriptError:
-            return self.client.execute_command(*_words(call, in_full=True))
+            return self.client.execute_command(*words(call, in_full=True))
 
     def _in_cluster(self, lot: Sequence[Call | Batch]) -> list[Any]:
         if isinstance(lot[0], Call):
@@ -128,7 +128,7 @@ class Store:
         try:
             with self.client.get_redis_connection(node).pipeline(transaction=False) as pipeline:
                 for call in calls:
-                    pipeline.execute_command(*_words(call))
+                    pipeline.execute_command(*words(call))
                 return list(pipeline.execute(raise_on_error=False))
         except RedisError as error:
             return [error] * len(calls)
@@ -140,6 +140,7 @@ class AsyncStore:
     def __init__(self, client: Any, *, cluster: bool) -> None:
         self.client = client
         self.cluster = cluster
+        self.pipe = None if cluster else Pipe(client.connection_pool)
 
     @classmethod
     def from_url(cls, url: str, *, timeout_seconds: float = 2.0) -> "AsyncStore":
@@ -171,6 +172,8 @@ class AsyncStore:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self.pipe is not None:
+            self.pipe.close()
         await self.client.aclose()
         for sentinel in sentinels(self.client):
             await sentinel.aclose()
@@ -178,27 +181,27 @@ class AsyncStore:
     async def _step(self, step: Step) -> list[Any]:
         if self.cluster:
             return [result for lot in _lots(step) for result in await self._in_cluster(lot)]
-        calls = [_whole(call) if isinstance(call, Batch) else call for call in step]
+        calls = [whole(call) if isinstance(call, Batch) else call for call in step]
         if len(calls) == 1:
             return [await self._single(calls[0])]
         async with self.client.pipeline(transaction=False) as pipeline:
             for call in calls:
-                pipeline.execute_command(*_words(call))
+                pipeline.execute_command(*words(call))
             results = await pipeline.execute(raise_on_error=False)
         again = _to_repeat(calls, results)
         if again:
             async with self.client.pipeline(transaction=False) as pipeline:
                 for n in again:
-                    pipeline.execute_command(*_words(calls[n], in_full=True))
+                    pipeline.execute_command(*words(calls[n], in_full=True))
                 for n, result in zip(again, await pipeline.execute(raise_on_error=False), strict=True):
                     results[n] = result
         return _without_errors(results)
 
     async def _single(self, call: Call) -> Any:
         try:
-            return await self.client.execute_command(*_words(call))
+            return await self.client.execute_command(*words(call))
         except NoScriptError:
-            return await self.client.execute_command(*_words(call, in_full=True))
+            return await self.client.execute_command(*words(call, in_full=True))
 
     async def _in_cluster(self, lot: Sequence[Call | Batch]) -> list[Any]:
         if isinstance(lot[0], Call):
@@ -228,21 +231,12 @@ class AsyncStore:
 
 
 async def _at_node(node: Any, calls: Sequence[Call]) -> list[Any]:
-    commands = [PipelineCommand(n, *_words(call)) for n, call in enumerate(calls)]
+    commands = [PipelineCommand(n, *words(call)) for n, call in enumerate(calls)]
     try:
         await node.execute_pipeline(commands)
     except RedisError as error:
         return [error] * len(calls)
     return [command.result for command in commands]
-
-
-def _words(call: Call, *, in_full: bool = False) -> Iterable[Any]:
-    """The words of a command as sent. `in_full` sends a script's text, which also makes the server know its hash."""
-    if isinstance(call.command, Script):
-        if in_full:
-            return ("EVAL", call.command.text, len(call.keys), *call.keys, *call.arguments)
-        return ("EVALSHA", call.command.sha, len(call.keys), *call.keys, *call.arguments)
-    return (call.command, *call.keys, *call.arguments)
 
 
 def _to_repeat(calls: Sequence[Call], results: Sequence[Any]) -> list[int]:
@@ -256,16 +250,6 @@ def _without_errors(results: list[Any]) -> list[Any]:
         if isinstance(result, Exception):
             raise result
     return results
-
-
-def _whole(batch: Batch) -> Call:
-    """A batch as one call."""
-    keys: list[str] = []
-    arguments: list[Any] = list(batch.common)
-    for item_keys, item_arguments in batch.items:
-        keys += item_keys
-        arguments += item_arguments
-    return Call(batch.script, (*keys, *batch.tail), tuple(arguments))
 
 
 def _lots(step: Step) -> Iterable[Sequence[Call | Batch]]:
@@ -292,8 +276,7 @@ def _by_slot(batch: Batch) -> list[tuple[Sequence[int], Call]]:
     for n, (item_keys, _) in enumerate(batch.items):
         slots.setdefault(key_slot(item_keys[0].encode()), []).append(n)
     return [
-        (members, _whole(batch._replace(items=[batch.items[n] for n in members], tail=())))
-        for members in slots.values()
+        (members, whole(batch._replace(items=[batch.items[n] for n in members], tail=()))) for members in slots.values()
     ]
 
 

@@ -1,0 +1,162 @@
+"""A connection on which operations follow one another without waiting: the receiver's way to one server.
+
+redis-py gives every call a connection of its own until it is answered, some tasks and timers. Here a batch is one write,
+from wherever its last webhook was read, and its answer is one callback. What is hard about connections (authentication, TLS,
+asking Sentinel) redis-py still does; the established socket is taken over.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+import hiredis
+from redis.exceptions import RedisError, ResponseError
+
+from shared.errors import StoreUnavailable
+from shared.store.calls import Batch, Call, Operation, Step, whole, words
+
+T = TypeVar("T")
+
+_NOTHING: Final = object()
+#: The server that we talk to is not the primary any more: ask again who is.
+_WRONG_SERVER: Final = "READONLY"
+
+
+class Running(Generic[T]):
+    """An operation on its way. `done` is called once: with its result, or with `StoreUnavailable`."""
+
+    __slots__ = ("_operation", "calls", "done", "results")
+
+    def __init__(self, operation: Operation[T], done: Callable[[T | Exception], None]) -> None:
+        self._operation = operation
+        self.done: Callable[[T | Exception], None] | None = done
+        self.results: list[Any] = []
+        self.calls = self._calls(next(operation))
+
+    def go_on(self) -> bool:
+        """Give the operation its step's results; whether it has another step."""
+        errors = [each for each in self.results if isinstance(each, Exception)]
+        operation = self._operation
+        try:
+            step = operation.throw(ResponseError(str(errors[0]))) if errors else operation.send(self.results)
+        except StopIteration as stop:
+            self.end(stop.value)
+            return False
+        except RedisError as refusal:
+            self.end(StoreUnavailable(f"Redis: {refusal}"))
+            return False
+        except Exception as bug:
+            self.end(bug)
+            return False
+        self.calls, self.results = self._calls(step), []
+        return True
+
+    def end(self, result: T | Exception) -> None:
+        """Tell what came of it, unless it was given up."""
+        done, self.done = self.done, None
+        if done is not None:
+            done(result)
+
+    def give_up(self) -> None:
+        """Nobody waits any longer: what was sent may still be carried out."""
+        self.done = None
+
+    @staticmethod
+    def _calls(step: Step) -> list[Call]:
+        return [whole(each) if isinstance(each, Batch) else each for each in step]
+
+
+class Pipe(asyncio.Protocol):
+    """One connection to one server, made on first use and made anew when it is lost."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._connection: Any = None
+        self._transport: asyncio.Transport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._unsent: deque[Running[Any]] = deque()
+        self._unanswered: deque[Running[Any]] = deque()
+
+    def start(self, operation: Operation[T], done: Callable[[T | Exception], None]) -> Running[T]:
+        """Start an operation; `done` is called with its result, or with the `StoreUnavailable` that ended it."""
+        running = Running(operation, done)
+        if self._transport is not None:
+            self._send(running)
+        else:
+            self._unsent.append(running)
+            if self._connecting is None:
+                self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        return running
+
+    def close(self) -> None:
+        """Close the connection; what is on its way fails, and the next operation connects again."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        self._lost(StoreUnavailable("Redis: the connection was closed"))
+
+    def data_received(self, data: bytes) -> None:
+        """Answers have come."""
+        self._reader.feed(data)
+        try:
+            while (answer := self._reader.gets()) is not _NOTHING:
+                running = self._unanswered[0]
+                running.results.append(answer)
+                if len(running.results) == len(running.calls):
+                    self._unanswered.popleft()
+                    self._answered(running)
+        except (hiredis.HiredisError, IndexError):  # no answer that anybody asked for: whose is the next one?
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server has gone."""
+        self._lost(StoreUnavailable(f"Redis: the connection was lost ({type(exc).__name__ if exc else 'closed'})"))
+
+    def _answered(self, running: Running[Any]) -> None:
+        refused = [str(each) for each in running.results if isinstance(each, hiredis.ReplyError)]
+        if any(text.startswith("NOSCRIPT") for text in refused):
+            running.results = []
+            self._send(running, in_full=True)
+        elif running.go_on():
+            self._send(running)
+        if any(text.startswith(_WRONG_SERVER) for text in refused):
+            self.close()
+
+    def _send(self, running: Running[Any], *, in_full: bool = False) -> None:
+        if self._transport is None:
+            self._unsent.append(running)
+            return
+        self._unanswered.append(running)
+        packed = [hiredis.pack_command(tuple(words(call, in_full=in_full))) for call in running.calls]
+        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+
+    async def _connect(self) -> None:
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+            transport = connection._writer.transport
+        except (RedisError, OSError) as error:
+            self._connecting = None
+            self._lost(StoreUnavailable(f"Redis: {type(error).__name__}: {error}"))
+            return
+        self._connecting = None
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._connection, self._transport = connection, transport
+        transport.set_protocol(self)
+        unsent, self._unsent = self._unsent, deque()
+        for running in unsent:
+            if running.done is not None:
+                self._send(running)
+
+    def _lost(self, error: StoreUnavailable) -> None:
+        connection, self._connection, self._transport, self._connecting = self._connection, None, None, None
+        if connection is not None:
+            connection._close()
+        running = [*self._unanswered, *self._unsent]
+        self._unanswered.clear()
+        self._unsent.clear()
+        for each in running:
+            each.end(error)
