@@ -108,6 +108,13 @@ class DirectProtocol(PatientProtocol):
             super().on_body(body)
             super().on_message_complete()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, perhaps in the middle of a body."""
+        if self._tenant is not None and self._webhooks is not None:
+            self._webhooks.cut_off(self._tenant, self._start)
+            self._tenant = None
+        super().connection_lost(exc)
+
     def _direct_for(self) -> str | None:
         """The tenant whose webhook this request brings; None where it goes the usual way."""
         webhooks = self._webhooks

@@ -96,6 +96,11 @@ class Webhooks:
         door.offer(incoming, partial(self._told, incoming, body, start, reply))
         return True
 
+    def cut_off(self, tenant: str, start: float) -> None:
+        """Note that a client went away in the middle of its body: nothing of it is kept."""
+        logger.warning("webhook", result="cut-off", tenant=tenant, ms=_ms(start))
+        self._count("cut-off", start)
+
     def _told(self, incoming: Incoming, body: bytes, start: float, reply: Reply, outcome: Outcome | Exception) -> None:
         """Answer a webhook of the short way: at once if Redis has it."""
         if isinstance(outcome, Outcome) and outcome.result is not Result.ORDER_FULL:
@@ -162,8 +167,7 @@ class Webhooks:
             self._count("too-large", start)
             return
         except CutOff:
-            logger.warning("webhook", result="cut-off", tenant=tenant, ms=_ms(start))
-        self._count("cut-off", start)
+            self.cut_off(tenant, start)
             return
         try:
             result = await self._take(tenant, body, received)
@@ -216,7 +220,9 @@ class Webhooks:
         """Log and count an answered webhook."""
         said = result.said
         _log_line("webhook", {"tenant": tenant, "ms": _ms(start), **said})
-        self._count("spooled" if "spooled" in said and "identity" in said else said["result"], start, said.get("identity"))
+        self._count(
+            "spooled" if "spooled" in said and "identity" in said else said["result"], start, said.get("identity")
+        )
 
     def _say_unavailable(self, tenant: str, start: float, error: StoreUnavailable) -> None:
         logger.error("webhook", result="unavailable", tenant=tenant, error=str(error), ms=_ms(start))

@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.commands import Answer, Gelato, run_command
 from support.mortal import Mortal
 from support.processes import Process, Receiver, environment
 from support.server import Server
 
 from shared.store import Store
+
+#: A busy machine is no reason for a property to fail.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
