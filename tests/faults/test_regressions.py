@@ -146,7 +146,7 @@ class _FullDisk(io.BytesIO):
 def test_a_log_that_could_not_be_written_once_is_written_again_afterwards() -> None:
     """The thread that writes gathered lines must outlive a full disk; else a receiver is silent until it ends."""
     file = _FullDisk()
-    gathering = log._Gathering(file)
+    gathering = log._Gathering(file, wanted=True)
     gathering.write(b"lost\n")
     eventually(lambda: file.refusals == 0, what="the first lines to be refused")
     gathering.write(b"kept\n")
