@@ -12,6 +12,7 @@ import pytest
 from support.polling import eventually
 from support.processes import OPS_TOKEN, SECRET, Receiver, environment
 from support.server import Server
+from support.webhooks import stored_keys
 
 from shared.settings import Settings
 from shared.store import Store
@@ -65,10 +66,6 @@ def good_with(number: bytes) -> bytes:
 def rss_mib(receiver: Receiver) -> float:
     lines = Path(f"/proc/{receiver.pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-def stored(server: Server) -> list[bytes]:
-    return [key for key in server.client.keys("gelato:*") if b"shifts" not in key and b"wake" not in key]
 
 
 def letters(server: Server) -> int:
@@ -137,7 +134,7 @@ class TestJsonThatIsMeantToHurt:
         assert answer.status_code == 400
         assert answer.json()["error"] == "invalid-json"
         assert server.client.hget(f"gelato:dead-letter:{{{answer.json()['deadLetter']}}}", "payload") == body
-        assert [key for key in stored(server) if b"dead-letter" not in key] == []
+        assert [key for key in stored_keys(server) if b"dead-letter" not in key] == []
 
     @pytest.mark.parametrize("number", [b"9" * 5_000, b"1" + b"0" * 4_000, b"9" * 500_000, b"-" + b"9" * 5_000])
     def test_a_number_of_thousands_of_digits_gets_a_clear_answer(self, receiver: Receiver, number: bytes) -> None:
@@ -187,7 +184,7 @@ class TestJsonThatIsMeantToHurt:
     def test_a_hundred_thousand_items_are_too_large(self, receiver: Receiver, server: Server) -> None:
         items = [{"itemReferenceId": n, "fulfillmentStatus": "passed"} for n in range(100_000)]
         assert receiver.post(good(items=items)).status_code == 413
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_a_hundred_thousand_items_are_taken_where_the_limit_allows(
         self, env: dict[str, str], tmp_path: Path, store: Store, server: Server
@@ -227,7 +224,7 @@ class TestSlowAndBrokenSenders:
                 time.sleep(0.005)
             answer = all_of(connection)
         assert sent < 2 * MIB or b" 413 " in answer, "either the answer was read, or the door was shut before the end"
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_the_answer_to_a_large_body_is_read_by_a_usual_client(self, receiver: Receiver) -> None:
         for size in (MIB + 1, 2 * MIB, 8 * MIB):
@@ -262,7 +259,7 @@ class TestSlowAndBrokenSenders:
             lambda: sum(line.get("result") == "cut-off" for line in receiver.said()) == before + 1,
             what="the cut to be noticed",
         )
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_a_sender_that_resets_does_not_leave_an_error_behind(self, receiver: Receiver, server: Server) -> None:
         before = len([line for line in receiver.said() if line.get("level") == "error"])
@@ -273,7 +270,7 @@ class TestSlowAndBrokenSenders:
             connection.close()
         assert receiver.client.get("/healthz").status_code == 200
         assert len([line for line in receiver.said() if line.get("level") == "error"]) == before
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_two_hundred_silent_connections_keep_nobody_out(self, receiver: Receiver) -> None:
         with ExitStack() as stack:
@@ -322,7 +319,7 @@ class TestHttpThatIsNone:
     def test_it_is_refused_or_closed(self, receiver: Receiver, server: Server, garbage: bytes) -> None:
         answer = exchange(receiver, garbage, seconds=0.3)
         assert answer == b"" or answer.split()[1][:1] == b"4"
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_pipelined_requests_are_answered_in_order(self, receiver: Receiver) -> None:
         bodies = [orjson.dumps(good(id=f"p{n}")) for n in range(50)]
@@ -341,7 +338,7 @@ class TestHttpThatIsNone:
         answer = exchange(receiver, outer + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert answer.count(b" 401 ") == 1
         assert b"accepted" not in answer
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     @pytest.mark.parametrize(
         "begin",
@@ -379,7 +376,7 @@ class TestHttpThatIsNone:
     def test_odd_secrets_are_wrong_secrets(self, receiver: Receiver, server: Server, secret: str) -> None:
         answer = exchange(receiver, head("Content-Length: 2", "Connection: close", secret=secret) + b"{}")
         assert answer == b"" or answer.split()[1] in (b"401", b"400", b"431")
-        assert stored(server) == []
+        assert stored_keys(server) == []
 
     def test_two_secret_headers_are_no_secret(self, receiver: Receiver) -> None:
         answer = exchange(

@@ -37,9 +37,15 @@ def letter(server: Server, letter_id: str) -> dict[bytes, bytes]:
     return found
 
 
+_OF_THE_PROCESSES = tuple(
+    f"gelato:{name}".encode()
+    for name in ("activity", "last-event", "outages", "pace", "probe", "ready", "shifts", "totals", "wake", "workers")
+)
+
+
 def stored_keys(server: Server) -> list[bytes]:
-    """All keys; a kick of an earlier test may still be on its way to RQ, whose keys are not ours."""
-    return sorted(key for key in server.client.keys("*") if key.startswith(b"gelato:"))
+    """All keys that tell of what was received: not RQ's, nor what the processes say of themselves."""
+    return sorted(key for key in server.client.keys("gelato:*") if not key.startswith(_OF_THE_PROCESSES))
 
 
 def raw_exchange(receiver: Receiver, request: bytes, *, seconds: float = 5.0) -> bytes:
