@@ -1,8 +1,10 @@
 """Draining the spool: when Redis is back, what waits goes there, oldest receipt first, while new events keep coming."""
 
 import asyncio
+import contextlib
 import random
 import time
+import uuid
 from typing import Final
 
 import msgspec
@@ -14,8 +16,9 @@ from shared.errors import GelatoRollupError, InvalidJson, StoreUnavailable, Unus
 from shared.events import Usable, classify_webhook
 from shared.facts import FETCHED, WEBHOOK
 from shared.snapshots import Sanitised
-from shared.store import dead_letters
+from shared.store import dead_letters, erasing
 from shared.store.dead_letters import DeadLetter, letter_id
+from shared.store.erasing import Received
 from shared.store.intake import FULL, Incoming, Result
 from shared.store.records import Record
 
@@ -80,26 +83,27 @@ class Drain:
                 logger.info("drained", events=drained)
 
     async def _carry(self, batch: list[Waiting]) -> None:
-        events: list[tuple[Waiting, Incoming]] = []
+        read = [(waiting, content) for waiting in batch if (content := self._read(waiting)) is not None]
+        name = uuid.uuid4().hex
+        erased = await self._door.store.run(erasing.begin_batch(name, [_of_order(content) for _, content in read]))
+        try:
+            await self._carry_all([each for each, gone in zip(read, erased, strict=True) if not gone])
+            if any(erased):
+                logger.info("spooled events of erased orders are dropped", events=sum(erased))
+                await self._spool.done([waiting for (waiting, _), gone in zip(read, erased, strict=True) if gone])
+        finally:
+            with contextlib.suppress(StoreUnavailable):
+                await self._door.store.run(erasing.end_batch(name))
+
+    async def _carry_all(self, read: list[tuple[Waiting, Incoming | DeadLetter]]) -> None:
         done: list[Waiting] = []
-        for waiting in batch:
-            if waiting.entry.kind == LETTER:
-                try:
-                    letter = msgspec.msgpack.decode(waiting.entry.body, type=DeadLetter)
-                except msgspec.MsgspecError:
-                    self._set_aside(waiting, "it cannot be read")
-                    continue
-                await self._bury(letter)
+        events: list[tuple[Waiting, Incoming]] = []
+        for waiting, content in read:
+            if isinstance(content, Incoming):
+                events.append((waiting, content))
+            else:
+                await self._bury(content)
                 done.append(waiting)
-                continue
-            try:
-                events.append((waiting, _incoming(waiting.entry)))
-            except GelatoRollupError as error:
-                # It was usable for the version that spooled it.
-                await self._bury(_letter(waiting.entry, error))
-                done.append(waiting)
-            except Exception:
-                self._set_aside(waiting, "it cannot be read")
         if events:
             outcomes = await self._door.store.run(self._door.accepting([event for _, event in events]))
             for (waiting, event), outcome in zip(events, outcomes, strict=True):
@@ -115,6 +119,14 @@ class Drain:
             self._door.stored()
         await self._spool.done(done)
 
+    def _read(self, waiting: Waiting) -> Incoming | DeadLetter | None:
+        """What an entry holds; None for one that cannot be read, which waits."""
+        try:
+            return read_entry(waiting.entry)
+        except Exception:
+            self._set_aside(waiting, "it cannot be read")
+            return None
+
     def _set_aside(self, waiting: Waiting, why: str) -> None:
         """One entry that cannot be carried must not hold up the others."""
         logger.error("a spooled entry waits", entry=waiting.id, kind=waiting.entry.kind, why=why)
@@ -123,6 +135,22 @@ class Drain:
     async def _bury(self, letter: DeadLetter) -> None:
         # Whatever the limit: it was answered for.
         await self._door.store.run(dead_letters.bury(letter))
+
+
+def read_entry(entry: Entry) -> Incoming | DeadLetter:
+    """The event of an entry, or its dead letter: also that of an event which only the version that spooled it could use."""
+    if entry.kind == LETTER:
+        return msgspec.msgpack.decode(entry.body, type=DeadLetter)
+    try:
+        return _incoming(entry)
+    except GelatoRollupError as error:
+        return _letter(entry, error)
+
+
+def _of_order(content: Incoming | DeadLetter) -> Received:
+    if isinstance(content, Incoming):
+        return Received(content.tenant, content.event.reference, content.received)
+    return Received(content.tenant, content.reference or "", content.received)
 
 
 def _incoming(entry: Entry) -> Incoming:

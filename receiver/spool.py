@@ -103,6 +103,10 @@ class Spool:
         """Delete entries that Redis has. Raises `SpoolUnavailable`."""
         await self._in_thread(self._delete, list(entries))
 
+    async def erase(self, tenant: str, is_erased: Callable[[Entry], bool]) -> int:
+        """Delete some of a tenant's entries, overwriting what they held; how many. Raises `SpoolUnavailable`."""
+        return await self._in_thread(self._erase, tenant, is_erased)
+
     @contextlib.contextmanager
     def draining(self) -> Iterator[bool]:
         """Hold the right to drain; False where another receiver of this machine has it."""
@@ -205,6 +209,15 @@ class Spool:
             database.execute("UPDATE totals SET events = events - ?, bytes = bytes - ?", (gone, size))
         # Twice what a batch may have freed. `execute` would step the pragma once, and free one page.
         database.executescript("PRAGMA incremental_vacuum(2000)")
+
+    def _erase(self, tenant: str, is_erased: Callable[[Entry], bool]) -> int:
+        database = self._open()
+        database.execute("PRAGMA secure_delete = ON")
+        rows = database.execute("SELECT id, received, kind, tenant, body FROM entries WHERE tenant = ?", (tenant,))
+        erased = [found for row in rows if is_erased((found := Waiting(row[0], Entry(*row[1:]))).entry)]
+        self._delete(erased)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(erased)
 
     def _read_totals(self) -> Totals:
         query = "SELECT events, bytes, (SELECT min(received) FROM entries) FROM totals"

@@ -20,7 +20,7 @@ from shared import log
 from shared.counting import Histogram
 from shared.metrics import DOCUMENT_BOUNDS
 from shared.rollup import State
-from shared.store import Store, due, folding, keys, records
+from shared.store import Store, due, erasing, folding, keys, records
 from shared.store.dead_letters import bury
 from shared.store.due import Claim, Claimed, Release
 from shared.store.folding import Change, Commit, Loaded, Written
@@ -125,6 +125,8 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             _keep_letters(store, each, tally)
         commits = [_commit(each, claim.now_us) for each in folded]
         written = store.run(folding.commit(commits))
+        gone = [each.outcome.letters for each, done in zip(folded, written, strict=True) if done is Written.GONE]
+        store.run(erasing.take_back_letters([letter for letters in gone for letter in letters]))
         now_us = claim.now_us + int((time.monotonic() - began) * 1_000_000)
         for each, commit, done in zip(folded, commits, written, strict=True):
             if done is not Written.DONE:

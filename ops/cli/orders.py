@@ -23,8 +23,8 @@ from ops.cli.common import (
     progress,
     settings_in_force,
 )
+from ops.erase import erase_all
 from shared import history, tenants
-from shared.errors import GelatoRollupError
 from shared.reader import Reader
 from shared.store import Store
 from shared.store import orders as stored_orders
@@ -194,56 +194,23 @@ def close(references: tuple[str, ...], tenant: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @command
 def erase(reference: str | None, tenant: str, whole_tenant: bool, yes: bool) -> None:
-    """Remove an order, or all of a tenant's, without a trace: documents, events, changes, dead letters."""
+    """Remove an order, or all of a tenant's, without a trace: documents, events, changes, dead letters, spooled events.
+
+    What is received afterwards is a new order.
+    """
     if (reference is None) != whole_tenant:
         fail("name one reference, or say --whole-tenant", USAGE)
     what = f"all orders of tenant {tenant}" if whole_tenant else f"order {reference!r} of tenant {tenant}"
     if not yes:
         click.confirm(f"Erase {what}? This cannot be undone", abort=True, err=True)
-    with open_store(settings_in_force()) as store:
-        counts = _erase(store, tenant, reference)
-    out.print(
-        f"erased {what}: {counts['orders']} orders, {counts['changes']} changes, {counts['letters']} dead letters",
-        markup=False,
-        highlight=False,
-    )
-    if not any(counts.values()):
+    settings = settings_in_force()
+    with open_store(settings) as store:
+        erased = erase_all(store, settings, tenant, reference)
+    out.print(f"erased {what}: {erased}", markup=False, highlight=False)
+    if erased.left_in_files:
+        err.print(f"the server's append-only file holds it until it is rewritten: {erased.left_in_files}", markup=False)
+    if not erased.anything:
         fail(f"nothing was found of {what}", FOUND_SOMETHING_WRONG)
-
-
-def _erase(store: Store, tenant: str, reference: str | None) -> dict[str, int]:
-    counts = {"orders": 0, "changes": 0, "letters": 0}
-    with progress() as bar:
-        task = bar.add_task("orders", total=None)
-        while True:
-            names = [reference] if reference is not None else _everything(store, tenant)
-            gone = sum(store.run(stored_orders.erase(tenant, name)) > 0 for name in names)
-            counts["orders"] += gone
-            bar.advance(task, len(names))
-            if reference is not None or not names:
-                break
-        task = bar.add_task("changes", total=None)
-        start: str | None = "-"
-        while start is not None:
-            start, looked, found = store.run(stored_orders.erase_changes(tenant, reference, start))
-            counts["changes"] += found
-            bar.advance(task, looked)
-        task = bar.add_task("dead letters", total=None)
-        cursor = None
-        while cursor != 0:
-            cursor, found = store.run(stored_orders.erase_letters(tenant, reference, cursor or 0))
-            counts["letters"] += found
-    try:
-        store.run(stored_orders.forget_in_files())
-    except GelatoRollupError as error:
-        err.print(f"the server's append-only file still holds it until it is rewritten: {error}", markup=False)
-    return counts
-
-
-def _everything(store: Store, tenant: str) -> list[str]:
-    """A tenant's references, indexed or merely due. Those due that are gone already are erased from the due set."""
-    indexed = store.run(stored_orders.some_references(tenant))
-    return list(dict.fromkeys([*indexed, *store.run(stored_orders.unfolded(tenant))]))
 
 
 def _all_references(store: Store, tenant: str) -> Iterator[str]:

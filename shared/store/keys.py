@@ -41,6 +41,8 @@ _WITH_LETTERS: Final = f"{{{DEAD_LETTERS}}}"
 DEAD_LETTER_GROUPS: Final = f"{DEAD_LETTERS}:groups:{_WITH_LETTERS}"
 #: Hash: what the letters of a group have in common.
 DEAD_LETTER_CAUSES: Final = f"{DEAD_LETTERS}:causes:{_WITH_LETTERS}"
+#: Sorted set: batches of a spool that are on their way, by the server's time (milliseconds) at which they count as dead.
+DRAINS: Final = PREFIX + "drains"
 #: How many dead letters were not kept because there were too many, by reason.
 DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
@@ -168,6 +170,12 @@ def find(tenant: str, text: str) -> tuple[str, bytes]:
 def find_bucket(number: int) -> str:
     """Hash: one of the `BUCKETS` of the index of ids."""
     return f"{PREFIX}find:{{{number}}}"
+
+
+def erased(tenant: str, reference: str | None) -> str:
+    """String: when an order (or all of a tenant's) was erased. A hash: the name of what was erased is not kept."""
+    name = tenant if reference is None else order_name(tenant, reference)
+    return f"{PREFIX}erased:{blake2b(name.encode(), digest_size=16).hexdigest()}"
 
 
 def dead_letter(letter_id: str) -> str:
