@@ -27,12 +27,14 @@ from shared.errors import StoreUnavailable
 from shared.metrics import METRICS, Kind, Scope
 from shared.secret import Secret
 from shared.store import measures
+from shared.store.calls import Operation
 from shared.store.durability import Promises
 from shared.store.measures import Measures
 
 logger = log.get("receiver.metrics")
 
 _PATIENCE_SECONDS: Final = 2.0
+_DAY_MS: Final = 86_400_000
 _KEPT_SECONDS: Final = 1.0
 _VERSION: Final = version("gelato-rollup")
 _NONE: Final[Labels] = ()
@@ -70,11 +72,16 @@ class Metrics:
                 self._measured = None
                 try:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
-                        self._measured = await service.store.run(measures.measure())
+                        self._measured = await service.store.run(_question(service))
                 except (StoreUnavailable, TimeoutError) as error:
                     logger.warning("metrics without Redis", error=str(error) or "no answer in time")
                 self._measured_at = time.monotonic()
             return self._measured
+
+
+def _question(service: Service) -> Operation[Measures]:
+    stuck_before_ms = time.time_ns() // 1_000_000 - service.settings.stuck_days * _DAY_MS
+    return measures.measure(sorted(service.access.tenants.by_name), stuck_before_ms)
 
 
 def _check(request: Request, token: Secret | None) -> None:
@@ -144,6 +151,7 @@ def _of_service(measured: Measures, promises: Promises | None) -> Values:
         **_nothing_yet(),
         **measured.totals,
         **_plain(gauges),
+        "gelato_orders": _by(measured.orders),
         "gelato_dead_letters": _by(measured.dead_letters),
         "gelato_dead_letters_dropped_total": _by(measured.dropped),
     }

@@ -121,6 +121,11 @@ _ALL: Final = (
     Metric("gelato_pending_orders", _G, _SERVICE, "Orders due to be folded."),
     Metric("gelato_pending_later_orders", _G, _SERVICE, "Orders under a lease, or waiting for a retry."),
     Metric("gelato_pending_oldest_seconds", _G, _SERVICE, "How long the oldest of the due orders has been due."),
+    Metric(
+        "gelato_orders", _G, _SERVICE,
+        "Orders by `state`: open; of those and others attention (somebody must act), incomplete (a connected order has "
+        "not been heard of), disagrees; stuck (open, and silent for GELATO_STUCK_DAYS).", ("state",),
+    ),
     Metric("gelato_dead_letters", _G, _SERVICE, "Dead letters, by `reason`.", ("reason",)),
     Metric(
         "gelato_dead_letters_dropped_total", _C, _SERVICE,

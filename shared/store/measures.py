@@ -1,20 +1,19 @@
 """The state of the service in a few figures, for whoever watches it. Three round trips, however much is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from shared.counting import Values
-from shared.store import activity, due, keys, letter_lists
+from shared.store import activity, due, keys, letter_lists, search
 from shared.store.calls import Operation, one, side_by_side
+from shared.store.dead_letters import REASONS
 from shared.store.due import Pending
 
-#: Why there are dead letters.
-_REASONS: Final = ("invalid-json", "invalid-event", "unknown-event", "fold-error", "order-limit")
 _OTHER: Final = "other"
 
 
 class Measures(NamedTuple):
-    """What all of the service's processes share. `dead_letters`, `dropped`: by reason."""
+    """What all of the service's processes share. `dead_letters`, `dropped`: by reason; `orders`: by state."""
 
     pending: Pending
     live_shifts: int
@@ -25,10 +24,11 @@ class Measures(NamedTuple):
     #: Milliseconds; None before the first.
     last_event_ms: int | None
     totals: Values
+    orders: dict[str, int]
 
 
-def measure() -> Operation[Measures]:
-    """Ask for all of it."""
+def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]:
+    """Ask for all of it. An open order whose last event was received before `stuck_before_ms` is stuck."""
     results = yield from side_by_side(
         due.pending(),
         due.live_shifts(),
@@ -38,8 +38,9 @@ def measure() -> Operation[Measures]:
         one("XLEN", keys.CHANGES),
         one("GET", keys.LAST_EVENT),
         activity.totals(),
+        side_by_side(*(search.counts(tenant, stuck_before_ms) for tenant in tenants)),
     )
-    pending, shifts, workers, letters, dropped, changes, last_event, totals = results
+    pending, shifts, workers, letters, dropped, changes, last_event, totals, orders = results
     return Measures(
         pending=pending,
         live_shifts=shifts,
@@ -49,14 +50,21 @@ def measure() -> Operation[Measures]:
         changes=int(changes),
         last_event_ms=None if last_event is None else int(last_event),
         totals=totals,
+        orders={
+            "open": sum(each.open for each in orders),
+            "attention": sum(each.attention for each in orders),
+            "incomplete": sum(each.incomplete for each in orders),
+            "disagrees": sum(each.disagrees for each in orders),
+            "stuck": sum(each.idle for each in orders),
+        },
     )
 
 
 def _letters_by_reason(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
     """Every reason, those without a letter too: what grows from nothing has grown."""
-    result = dict.fromkeys(_REASONS, 0)
+    result = dict.fromkeys(REASONS, 0)
     for (_, reason), count in counts.items():
-        name = reason if reason in _REASONS else _OTHER  # imported ones may say anything
+        name = reason if reason in REASONS else _OTHER  # imported ones may say anything
         result[name] = result.get(name, 0) + count
     return result
 

@@ -135,6 +135,24 @@ def test_what_is_counted_is_what_happened(receiver: Receiver) -> None:
     assert value(samples, "gelato_workers") == 0
 
 
+def test_orders_are_counted_by_what_is_the_matter_with_them(
+    env: dict[str, str], start: Callable[..., Process], tmp_path: Path
+) -> None:
+    env["GELATO_STUCK_DAYS"] = "30"
+    start("worker")
+    receiver = Receiver(env, tmp_path / "receiver.log").start()
+    try:
+        receiver.post(EVENT)
+        receiver.post(EVENT.replace(b"83831IAKD2", b"ANOTHER").replace(b'"passed"', b'"failed"'))
+        eventually(lambda: value(scrape(receiver.base), "gelato_orders", state="open") == 2, what="two open orders")
+        samples = scrape(receiver.base)
+        assert value(samples, "gelato_orders", state="attention") == 1
+        assert value(samples, "gelato_orders", state="incomplete") == 0
+        assert value(samples, "gelato_orders", state="stuck") == 0
+    finally:
+        receiver.stop()
+
+
 def test_labels_are_bounded_whatever_is_sent(receiver: Receiver) -> None:
     def size() -> int:
         return len(scrape(receiver.base))
