@@ -54,7 +54,7 @@ def _parked(log: list[Record]) -> set[bytes]:
     parked: set[bytes] = set()
     for record in log:
         if record.letter == PARKED:
-            parked |= {record.text[at : at + 16] for at in range(0, len(record.text), 16)}
+            parked.update(record.parked)
         elif record.is_event and record.is_known:
             parked.discard(record.digest)
     return parked

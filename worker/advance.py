@@ -6,7 +6,7 @@ at once. It is tried again, after longer and longer waits, and parked as a dead 
 
 import hashlib
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -59,12 +59,15 @@ class Advance:
     previous: str | None
     folded: int
     expires_ms: int
-    letters: list[DeadLetter] = field(default_factory=list)
+    #: What becomes a dead letter, by the digest of its content.
+    letters: dict[bytes, DeadLetter] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
     parked: list[bytes] = field(default_factory=list)
     flags_before: int = 0
     #: What the order is found by now and was not before.
     ids: list[str] = field(default_factory=list)
+    #: Events that were parked and are folded now.
+    unparked: list[Record] = field(default_factory=list)
 
     @property
     def terminal(self) -> bool:
@@ -113,6 +116,7 @@ def advance(
     todo += [(record, 0) for record in new]
     pristine = msgspec.msgpack.encode(before)
     known = rollup.ids(before.state)
+    was_parked = list(before.parked)
     try:
         after = before
         folded = sum(_fold(after, record, policy) for record, _ in todo)
@@ -125,50 +129,11 @@ def advance(
         built = _build(tenant, reference, after)
     result = _settle(after, built, folded, now_us, policy)
     result.ids = sorted(rollup.ids(after.state) - known)
+    if was_parked:
+        result.unparked = _unparked(was_parked, after, todo)
     for each in failed:
         _set_aside(result, each, tenant, reference, now_ms, policy)
     return result
-
-
-def rebuild(tenant: str, reference: str, old: Stored, log: Iterable[Record], now_us: int, policy: Policy) -> Advance:
-    """Fold a whole event log from scratch. Version and status go on from the old state.
-
-    What was parked is skipped; what waits for its next try goes on waiting.
-    """
-    log = list(log)
-    fresh = Stored(rollup.State(), old.version, old.status, old.digest, [], _parked_in(log), old.flags)
-    todo: list[Record] = []
-    seen: set[bytes] = set()
-    left_out = {*fresh.parked, *(each.digest for held in old.deferred for each in records.read([held.record]))}
-    for record in log:
-        if record.is_event:
-            digest = record.digest
-            if digest in left_out:
-                continue
-            if digest in seen:  # counted once, however often the log holds it
-                todo.append(record._replace(letter=record.letter.lower()))
-            else:
-                todo.append(record._replace(letter=record.letter.upper()))
-            seen.add(digest)
-        else:
-            todo.append(record)
-    result = advance(tenant, reference, fresh, todo, now_us, policy)
-    result.stored.deferred = [*old.deferred, *result.stored.deferred]
-    return result
-
-
-def _parked_in(log: Iterable[Record]) -> list[bytes]:
-    parked: dict[bytes, None] = {}
-    for record in log:
-        if record.letter == records.PARKED:
-            parked.update(dict.fromkeys(_digests(record)))
-        elif record.is_event and record.is_known:
-            parked.pop(record.digest, None)
-    return list(parked)
-
-
-def _digests(record: Record) -> list[bytes]:
-    return [record.text[at : at + 16] for at in range(0, len(record.text), 16)]
 
 
 def _fold(after: Stored, record: Record, policy: Policy) -> int:
@@ -186,6 +151,11 @@ def _fold(after: Stored, record: Record, policy: Policy) -> int:
         after.parked.remove(record.digest)
         rollup.count_event(after.state)
     return 1
+
+
+def _unparked(was_parked: Sequence[bytes], after: Stored, todo: Sequence[tuple[Record, int]]) -> list[Record]:
+    gone = set(was_parked).difference(after.parked)
+    return [record for record, _ in todo if record.is_event and record.digest in gone] if gone else []
 
 
 def _carefully(
@@ -241,25 +211,33 @@ def _settle(after: Stored, built: Document | None, folded: int, now_us: int, pol
 def _set_aside(result: Advance, failed: Failed, tenant: str, reference: str, now_ms: int, policy: Policy) -> None:
     result.failed.append(failed)
     limited = verdict.on(failed.error) is Verdict.PARK
-    if not limited and failed.attempts < policy.tries:
+    digest = failed.record.digest
+    # What was parked once and is replayed has had its tries: an operator waits to hear of it.
+    again = digest in result.stored.parked
+    # Known content is folded already, unless it is parked or waits for another try: this only repeats it.
+    repeats = failed.record.is_known and not again and digest not in _deferred(result.stored)
+    if not limited and not again and failed.attempts < policy.tries:
         wait_ms = policy.backoff_ms * 3 ** (failed.attempts - 1)
         result.stored.deferred.append(Deferred(failed.record.encoded(), failed.attempts, now_ms + wait_ms))
         return
-    result.parked.append(failed.record.digest)
-    if failed.record.digest not in result.stored.parked:
-        result.stored.parked.append(failed.record.digest)
+    if not repeats:
+        result.parked.append(digest)
+    if not again and not repeats:
+        result.stored.parked.append(digest)
     error = failed.error
-    result.letters.append(
-        DeadLetter(
-            id=letter_id(tenant, failed.record.text, failed.record.came_as),
-            tenant=tenant,
-            reason="order-limit" if limited else "fold-error",
-            detail=str(error) if limited else f"{type(error).__name__}: {error}"[:500],
-            payload=failed.record.text,
-            received=failed.record.received,
-            reference=reference,
-            attempts=failed.attempts,
-            traceback=None if limited else "".join(traceback.format_exception(error))[-20_000:],
-            came_as=failed.record.came_as,
-        )
+    result.letters[digest] = DeadLetter(
+        id=letter_id(tenant, failed.record.text, failed.record.came_as),
+        tenant=tenant,
+        reason="order-limit" if limited else "fold-error",
+        detail=str(error) if limited else f"{type(error).__name__}: {error}"[:500],
+        payload=failed.record.text,
+        received=failed.record.received,
+        reference=reference,
+        attempts=failed.attempts,
+        traceback=None if limited else "".join(traceback.format_exception(error))[-20_000:],
+        came_as=failed.record.came_as,
     )
+
+
+def _deferred(stored: Stored) -> set[bytes]:
+    return {record.digest for each in stored.deferred for record in records.read([each.record])}

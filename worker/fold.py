@@ -21,12 +21,13 @@ from shared.counting import Histogram
 from shared.metrics import DOCUMENT_BOUNDS
 from shared.rollup import State
 from shared.store import Store, due, erasing, folding, keys, records
-from shared.store.dead_letters import bury
+from shared.store.dead_letters import bury_all, remove
 from shared.store.due import Claim, Claimed, Release
 from shared.store.folding import Change, Commit, Loaded, Written
 from shared.store.stored import Stored, decode, encode
-from worker import pack, verdict
-from worker.advance import Advance, Policy, advance, rebuild
+from worker import pack, replayed, verdict
+from worker.advance import Advance, Policy, advance
+from worker.afresh import rebuild
 from worker.verdict import Verdict
 
 logger = log.get("worker.fold")
@@ -120,13 +121,14 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
 
     to_pack: list[tuple[Loaded, Commit, Advance]] = []
     announcements: list[Change] = []
+    settled: list[tuple[Loaded, int, Stored]] = []
     if folded:
         for each in folded:
-            _keep_letters(store, each, tally)
+            _keep_letters(store, each, claim.now_us, tally)
         commits = [_commit(each, claim.now_us) for each in folded]
         written = store.run(folding.commit(commits))
-        gone = [each.outcome.letters for each, done in zip(folded, written, strict=True) if done is Written.GONE]
-        store.run(erasing.take_back_letters([letter for letters in gone for letter in letters]))
+        _take_back_letters(store, folded, written, claim.now_us)
+        settled = _replayed(folded, written)
         now_us = claim.now_us + int((time.monotonic() - began) * 1_000_000)
         for each, commit, done in zip(folded, commits, written, strict=True):
             if done is not Written.DONE:
@@ -142,7 +144,9 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             if pack.is_worth_it(each.loaded, commit, each.outcome):
                 to_pack.append((each.loaded, commit, each.outcome))
 
-    _announce_and_release(store, claim.id, announcements, releases)
+    _announce(store, announcements)
+    replayed.settle(store, settled)
+    store.run(due.release(claim.id, releases))
     for order, commit, outcome in to_pack:
         pack.pack(store, order, commit, outcome)
 
@@ -165,6 +169,8 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
     new = list(records.read(order.records))
     tries = any(each.not_before_ms <= now_us // 1000 for each in before.deferred)
     if not new and not tries and (order.document_exists or not before.state.orders):
+        if order.replays:  # of a worker that died before it could settle them
+            replayed.settle(store, [(order, order.cursor, before)])
         return None
     outcome = advance(tenant, reference, before, new, now_us, policy)
     for each in outcome.failed:
@@ -179,14 +185,36 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
         )
     failed = [each.record for each in outcome.failed]
     received = [record.received for record in new if record.is_event and not (failed and record in failed)]
+    if order.replays:
+        received = []  # first received long ago: they say nothing of the fold's speed
     return outcome, order.cursor + len(order.records), received
 
 
-def _keep_letters(store: Store, folded: _Folded, tally: Tally) -> None:
+def _take_back_letters(store: Store, folded: list[_Folded], written: list[Written], now_us: int) -> None:
+    """Remove the letters of orders that were erased while they were folded."""
+    gone = [each for each, done in zip(folded, written, strict=True) if done is Written.GONE]
+    letters = [letter for each in gone for letter in replayed.letters_to_bury(each.loaded, each.outcome, now_us)]
+    store.run(erasing.take_back_letters(letters))
+
+
+def _replayed(folded: list[_Folded], written: list[Written]) -> list[tuple[Loaded, int, Stored]]:
+    return [
+        (each.loaded, each.cursor, each.outcome.stored)
+        for each, done in zip(folded, written, strict=True)
+        if each.loaded.replays and done is Written.DONE
+    ]
+
+
+def _keep_letters(store: Store, folded: _Folded, now_us: int, tally: Tally) -> None:
     # Before the commit: a crash between the two buries the letter twice, the other way round would lose it.
     tally.failed += len(folded.outcome.failed)
-    for letter in folded.outcome.letters:
-        store.run(bury(letter))
+    if folded.outcome.unparked:
+        tenant, _ = keys.split_order_name(folded.loaded.name)
+        store.run(remove(replayed.letters_to_remove(folded.loaded, folded.outcome, tenant)))
+    letters = replayed.letters_to_bury(folded.loaded, folded.outcome, now_us)
+    if letters:
+        store.run(bury_all(letters))
+    for letter in letters:
         tally.parked += 1
         logger.error(
             "event became a dead letter",
@@ -233,12 +261,11 @@ def _due_again(folded: _Folded, now_us: int) -> int | None:
 
 def _announce_what_waited(store: Store, loaded: list[Loaded]) -> None:
     """Tell of changes whose worker died before it could, ahead of any newer one of the same order."""
-    waiting = [Change(order.name, order.generation, order.announcement) for order in loaded if order.announcement]
-    if waiting:
-        store.run(folding.announce(waiting))
+    _announce(
+        store, [Change(order.name, order.generation, order.announcement) for order in loaded if order.announcement]
+    )
 
 
-def _announce_and_release(store: Store, claim_id: str, announcements: list[Change], releases: list[Release]) -> None:
-    if announcements:
-        store.run(folding.announce(announcements))
-    store.run(due.release(claim_id, releases))
+def _announce(store: Store, changes: list[Change]) -> None:
+    if changes:
+        store.run(folding.announce(changes))

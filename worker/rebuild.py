@@ -8,7 +8,7 @@ from shared.store import Store, folding, indexes, keys, records
 from shared.store.calls import one
 from shared.store.folding import Change, Commit, Written
 from shared.store.stored import Stored, decode, encode
-from worker import advance
+from worker import afresh
 from worker.advance import Policy
 
 _TRIES = 20
@@ -38,7 +38,7 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
         seconds, microseconds = store.run(one("TIME"))
         now_us = int(seconds) * 1_000_000 + int(microseconds)
         old = decode(loaded.stored) or Stored(State(), version=int(loaded.revision or 0))
-        outcome = advance.rebuild(tenant, reference, old, records.read(whole), now_us, policy)
+        outcome = afresh.rebuild(tenant, reference, old, records.read(whole), now_us, policy)
         if outcome.failed:
             error = outcome.failed[0].error
             raise CannotFold(

@@ -98,6 +98,28 @@ def bury(letter: DeadLetter, *, most: int | None = None) -> Operation[int]:
     if not known and most is not None and kept >= most:
         yield [Call("HINCRBY", (keys.DEAD_LETTERS_DROPPED,), (letter.reason, 1))]
         return 0
+    (count,) = yield from bury_all([letter])
+    return count
+
+
+def bury_all(letters: Sequence[DeadLetter]) -> Operation[list[int]]:
+    """Keep dead letters, however many there are; how often each was seen by now."""
+    answers = yield [_bury(letter) for letter in letters]
+    places = []
+    for letter, (_, received, last_seen, reason, detail, reference) in zip(letters, answers, strict=True):
+        now = Place(
+            letter.id, letter.tenant, letter.reason, letter.detail, letter.reference, int(received), int(last_seen)
+        )
+        former = None
+        if reason:  # it was kept already
+            former = now._replace(reason=_text(reason), detail=_text(detail), reference=_text(reference) or None)
+            now = now._replace(reference=letter.reference or former.reference)
+        places.append((now, former))
+    yield from letter_index.place(places)
+    return [int(count) for count, *_ in answers]
+
+
+def _bury(letter: DeadLetter) -> Call:
     fate: dict[str, str | bytes | int] = {
         "reason": letter.reason,
         "detail": letter.detail,
@@ -112,15 +134,7 @@ def bury(letter: DeadLetter, *, most: int | None = None) -> Operation[int]:
         once["payload"] = letter.payload
     words = tuple(word for fields in (fate, once) for field in fields.items() for word in field)
     seen = letter.received if letter.seen is None else letter.seen
-    (answer,) = yield [Call(BURY, (keys.dead_letter(letter.id),), (letter.received, seen, 2 * len(fate), *words))]
-    count, received, last_seen, reason, detail, reference = answer
-    now = Place(letter.id, letter.tenant, letter.reason, letter.detail, letter.reference, int(received), int(last_seen))
-    if reason:  # it was kept already
-        former = now._replace(reason=_text(reason), detail=_text(detail), reference=_text(reference) or None)
-        yield from letter_index.place([(now._replace(reference=letter.reference or former.reference), former)])
-    else:
-        yield from letter_index.place([(now, None)])
-    return int(count)
+    return Call(BURY, (keys.dead_letter(letter.id),), (letter.received, seen, 2 * len(fate), *words))
 
 
 def one(letter_id: str) -> Operation[Letter | None]:

@@ -37,6 +37,8 @@ class Loaded(NamedTuple):
     records: list[bytes]
     #: Tells the order from another one that had its name before, or will have it after an erasure.
     generation: bytes
+    #: The dead letters whose events were replayed (`shared.store.replays`).
+    replays: bytes = b""
 
     @property
     def has_more(self) -> bool:
@@ -102,8 +104,8 @@ def load(names: Sequence[str]) -> Operation[list[Loaded]]:
         Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=(MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES))
     ]
     return [
-        Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation)
-        for name, (revision, cursor, packed, announcement, stored, exists, length, new, generation) in zip(
+        Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation, note)
+        for name, (revision, cursor, packed, announcement, stored, exists, length, new, generation, note) in zip(
             names, answers, strict=True
         )
     ]

@@ -90,7 +90,8 @@ def log(name: str) -> str:
 
 def meta(name: str) -> str:
     """Hash: the duplicate check (8-byte fields), `e` how many events, `b` bytes of them, `g` generation (when the order
-    was made), `r` revision, `c` cursor into the log, `p` packed records in front of it, `n` change to announce.
+    was made), `r` revision, `c` cursor into the log, `p` packed records in front of it, `n` change to announce,
+    `d` dead letters whose events were replayed.
     """
     return f"{PREFIX}meta:{{{name}}}"
 

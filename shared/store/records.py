@@ -64,6 +64,11 @@ class Record(NamedTuple):
         return self.letter.islower()
 
     @property
+    def parked(self) -> list[bytes]:
+        """The digests of a record that says what was parked."""
+        return [self.text[at : at + 16] for at in range(0, len(self.text), 16)]
+
+    @property
     def digest(self) -> bytes:
         """The digest of the event's content."""
         return content_digest(self.letter.upper().encode(), self.text)
