@@ -99,10 +99,10 @@ class Api:
                         headers["Retry-After"] = str(math.ceil(self.breakage.retry_after))
                     raise Refused(self.breakage.status, "broken", "the sandbox was told to break")
                 status, content = await act(caller, request)
+                if outcome == "lost-answer":
+                    await _reset(request)
             except Refused as refused:
                 status, content = refused.status, {"code": refused.code, "message": refused.message, "details": []}
-            if outcome == "lost-answer":
-                await _reset(request)
             self.outcomes[f"{call} {outcome if outcome and outcome != 'error' else status}"] += 1
             return Json(content, status, headers)
 
