@@ -1,11 +1,13 @@
 """The sandbox's stories: they follow from the seed, split by rules, and end so that any speed can tell it."""
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from ops.sandbox.bodies import BadBody, checked, made_up
 from ops.sandbox.clock import StoryClock
 from ops.sandbox.hubs import HUBS, RULES, hub_of, other_hub
 from ops.sandbox.limits import Breakage, RateLimit
@@ -96,6 +98,35 @@ def test_what_is_lost_at_a_lower_chance_is_lost_at_a_higher_one_too() -> None:
     fates = [telling.fate for part in story().parts for telling in part.tellings]
     lost = {chance: {n for n, fate in enumerate(fates) if fate.lose < chance} for chance in (0.2, 0.3)}
     assert lost[0.2] < lost[0.3]
+
+
+# --- submissions ---
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"orderReferenceId": ""}, "orderReferenceId"),
+        ({"orderReferenceId": None}, "orderReferenceId"),
+        ({"items": []}, "items"),
+        ({"items": [{"itemReferenceId": "a"}]}, "items[0].productUid"),
+        ({"items": [{"productUid": "mug"}]}, "items[0].itemReferenceId"),
+        ({"items": [{"itemReferenceId": "a", "productUid": "mug", "quantity": 0}]}, "items[0].quantity"),
+        ({"items": [{"itemReferenceId": "a", "productUid": "mug"}] * 2}, "items[1].itemReferenceId"),
+        ({"shippingAddress": "home"}, "shippingAddress"),
+        ({"orderType": "draft"}, "orderType"),
+        ({"metadata": [{"key": "sandbox-trouble", "value": "fire"}]}, "sandbox-trouble"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused_by_the_name_of_its_field(change: dict[str, object], names: str) -> None:
+    with pytest.raises(BadBody, match=re.escape(names)):
+        checked({"orderReferenceId": "R-1", "items": ITEMS, **change})
+
+
+def test_an_order_made_up_is_one_that_would_be_taken() -> None:
+    for number in range(50):
+        assert checked(made_up(1, number, "C-1"))["customerReferenceId"] == "C-1"
+    assert made_up(1, 3, None) == made_up(1, 3, None) != made_up(2, 3, None)
 
 
 # --- dates ---
