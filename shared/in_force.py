@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from shared.secret import MASK, Secret, SecretUrl
+from shared.secret import SecretUrl
 from shared.settings import Settings
 
 
@@ -34,14 +34,11 @@ def _shown(each: "dataclasses.Field[Any]", settings: Settings, environment: Mapp
     value = getattr(settings, each.name)
     url = {"redis_url": settings.where, "rq_redis_url": settings.where_rq}.get(each.name)
     origin = "environment" if environment.get(variable) else "data directory" if value != each.default else "default"
-    return Shown(variable, repr(SecretUrl(url())) if url else _masked(value), origin, each.metadata["about"])
+    return Shown(variable, repr(SecretUrl(url())) if url else masked(value), origin, each.metadata["about"])
 
 
-def _masked(value: Any) -> str | int | float | None:
-    if isinstance(value, SecretUrl):
-        return repr(value)
-    if isinstance(value, Secret):
-        return MASK
+def masked(value: Any) -> str | int | float | None:
+    """A value as people may see it: a secret's own text is its mask."""
     if isinstance(value, tuple):
-        return ", ".join(MASK for _ in value) or None
+        return ", ".join(map(str, value)) or None
     return value if isinstance(value, (int, float, type(None))) else str(value)

@@ -5,6 +5,7 @@ error can show one by accident.
 """
 
 import dataclasses
+import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from shared.secret import URL_SCHEMES, Secret, SecretUrl
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_TENANT: Final = "default"
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 def _setting(variable: str, default: Any, parse: Callable[[str], Any], about: str) -> Any:
@@ -74,6 +77,10 @@ def _port(text: str) -> int:
     return number
 
 
+def _networks(text: str) -> Networks:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _secrets(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(part.strip()) for part in text.split(",") if part.strip())
 
@@ -124,6 +131,12 @@ class Settings:
     metrics_token: Secret | None = _setting("GELATO_METRICS_TOKEN", None, _secret, "Asked for by `/metrics`, if set.")
     tenants_file: Path | None = _setting(
         "GELATO_TENANTS_FILE", None, Path, "TOML file of further tenants; read again on SIGHUP."
+    )
+    trusted_proxies: Networks = _setting(
+        "GELATO_TRUSTED_PROXIES",
+        _networks("127.0.0.0/8, ::1"),
+        _networks,
+        "Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the console believes.",
     )
     data_dir: Path = _setting(
         "GELATO_DATA_DIR", Path("var"), Path, "Where `up` keeps the embedded database and generated secrets."

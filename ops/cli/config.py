@@ -51,7 +51,7 @@ def reference() -> str:
     """The reference of all settings, as a Markdown table; the README holds it."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for each in dataclasses.fields(Settings):
-        default = "" if each.default in (None, ()) else f"`{each.default}`"
+        default = "" if each.default in (None, ()) else f"`{in_force.masked(each.default)}`"
         lines.append(f"| `{each.metadata['variable']}` | {default} | {each.metadata['about']} |")
     return "\n".join(lines)
 

@@ -91,9 +91,10 @@ def last_id() -> Operation[bytes]:
     return newest[0][0] if newest else b"0-0"
 
 
-def read(after: bytes, count: int, block_ms: int) -> Operation[list[Entry]]:
-    """Entries after an id without a group."""
-    (answer,) = yield [Call("XREAD", (), ("COUNT", count, "BLOCK", block_ms, "STREAMS", keys.CHANGES, after))]
+def read(after: bytes, count: int, block_ms: int | None) -> Operation[list[Entry]]:
+    """Entries after an id without a group; `block_ms` None: those that are there."""
+    block = () if block_ms is None else ("BLOCK", block_ms)
+    (answer,) = yield [Call("XREAD", (), ("COUNT", count, *block, "STREAMS", keys.CHANGES, after))]
     return _entries(answer)
 
 

@@ -197,3 +197,8 @@ def dead_letters_of(name: str) -> str:
 def pace(upstream: str) -> str:
     """Hash: whose turn it is at an order API: `t` next turn, `b` next turn in the background, `h` held until (all us)."""
     return f"{PREFIX}pace:{{{upstream}}}"
+
+
+def sign_out(session_id: str) -> str:
+    """String: a session of the console that was signed out; expires when the session would have."""
+    return f"{PREFIX}sign-out:{{{session_id}}}"
