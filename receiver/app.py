@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from receiver import health, orders, snapshots
+from receiver import health, order_list, orders, snapshots
 from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
@@ -67,10 +67,10 @@ def create_app(settings: Settings | None = None) -> Receiver:
         routes=[
             Route("/snapshots", snapshots.post, methods=["POST"]),
             Route("/tenants/{tenant}/snapshots", snapshots.post, methods=["POST"]),
-            Route("/orders", orders.listed),
+            Route("/orders", order_list.listed),
             Route("/orders/{reference}", orders.one),
             Route("/orders/{reference}/events", orders.events),
-            Route("/tenants/{tenant}/orders", orders.listed),
+            Route("/tenants/{tenant}/orders", order_list.listed),
             Route("/tenants/{tenant}/orders/{reference}", orders.one),
             Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
             Route("/healthz", health.healthz),

@@ -16,6 +16,7 @@ from receiver.access import Holder, Role
 from receiver.http import Json
 from receiver.service import Service
 from shared import log
+from shared.clock import parse_time
 from shared.settings import DEFAULT_TENANT
 
 logger = log.get("receiver.http")
@@ -157,3 +158,14 @@ def query_number(request: Request, name: str, default: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= most:
         raise Refused(400, {"error": "invalid-query", "detail": f"{name}: must be a number from 1 to {most}"})
     return int(text)
+
+
+def query_time(request: Request, name: str) -> int | None:
+    """A moment of the query string (ISO 8601), in microseconds; None where it is absent."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    moment = parse_time(text.replace(" ", "+"))  # a "+" that was not escaped arrives as a blank
+    if moment is None:
+        raise Refused(400, {"error": "invalid-query", "detail": f"{name}: must be ISO 8601"})
+    return moment

@@ -128,7 +128,8 @@ def advance(
         after, failed, folded = _carefully(tenant, reference, pristine, todo, policy)
         built = _build(tenant, reference, after)
     result = _settle(after, built, folded, now_us, policy)
-    result.ids = sorted(rollup.ids(after.state) - known)
+    if built is not None and result.changed:
+        result.ids = sorted(indexes.ids_of(built) - known)
     if was_parked:
         result.unparked = _unparked(was_parked, after, todo)
     for each in failed:

@@ -1,13 +1,15 @@
 """`gelato-rollup orders`: look at orders, and what operators do to them."""
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import orjson
 
-from ops import tree
+from ops import listing, tree
 from ops.cli.common import (
     DONE,
     FOUND_SOMETHING_WRONG,
@@ -28,6 +30,7 @@ from shared import history, tenants
 from shared.reader import Reader
 from shared.store import Store
 from shared.store import orders as stored_orders
+from shared.store.search import Flag
 from worker.rebuild import Busy, CannotFold
 from worker.rebuild import rebuild as rebuild_one
 from worker.shift import policy_of
@@ -35,7 +38,7 @@ from worker.shift import policy_of
 
 @click.group()
 def orders() -> None:
-    """Look at orders: show, list, watch, events. Mend them: rebuild, close, erase."""
+    """Look at orders: show, list, find, watch, events. Mend them: rebuild, close, erase."""
 
 
 @orders.command()
@@ -61,24 +64,61 @@ def show(reference: str, tenant: str, as_json: bool) -> None:
 @click.option("--status", default=None, help="Only orders of this status.")
 @click.option("--attention", is_flag=True, help="Only orders for which somebody must act.")
 @click.option("--open", "only_open", is_flag=True, help="Only orders that are not terminal.")
+@click.option("--incomplete", is_flag=True, help="Only orders of which a connected order has not been heard.")
+@click.option("--disagrees", is_flag=True, help="Only orders whose lines say otherwise than Gelato's last word.")
+@click.option(
+    "--idle",
+    "idle_hours",
+    type=click.FloatRange(0),
+    help="Only open orders silent for so many hours; the longest first.",
+)
 @as_json
 @command
-def list_(tenant: str, limit: int, status: str | None, attention: bool, only_open: bool, as_json: bool) -> None:
+def list_(
+    tenant: str,
+    limit: int,
+    status: str | None,
+    attention: bool,
+    only_open: bool,
+    incomplete: bool,
+    disagrees: bool,
+    idle_hours: float | None,
+    as_json: bool,
+) -> None:
     """List orders, those that changed last first."""
-    found = []
+    asked = {
+        Flag.OPEN: only_open or idle_hours is not None,
+        Flag.ATTENTION: attention,
+        Flag.INCOMPLETE: incomplete,
+        Flag.DISAGREES: disagrees,
+    }
+    flags = [flag for flag, wanted in asked.items() if wanted]
+    before_ms = None if idle_hours is None else int(time.time() * 1000 - idle_hours * 3_600_000)
     with open_store(settings_in_force()) as store:
-        for document in _newest(store, tenant):
-            if status is not None and document["status"] != status:
-                continue
-            if (attention and not document["attention"]) or (only_open and document["terminal"]):
-                continue
-            found.append(document)
-            if len(found) == limit:
-                break
+        documents = listing.listed(store, tenant, status=status, flags=flags, idle_before_ms=before_ms)
+        _print_list(list(itertools.islice(documents, limit)), as_json)
+
+
+@orders.command()
+@click.argument("text")
+@of_tenant
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000), help="At most so many.")
+@as_json
+@command
+def find(text: str, tenant: str, limit: int, as_json: bool) -> None:
+    """Find orders by reference, Gelato order id or tracking code; else the newest with this item."""
+    with open_store(settings_in_force()) as store:
+        documents = listing.found(store, tenant, text, limit)
+    _print_list(documents, as_json)
+    if not documents:
+        sys.exit(FOUND_SOMETHING_WRONG)
+
+
+def _print_list(documents: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json(documents)
     else:
-        out.print(tree.table(found))
+        out.print(tree.table(documents))
 
 
 @orders.command()
@@ -222,12 +262,3 @@ def _all_references(store: Store, tenant: str) -> Iterator[str]:
             if reference not in seen:
                 seen.add(reference)
                 yield reference
-
-
-def _newest(store: Store, tenant: str) -> Iterator[dict]:  # type: ignore[type-arg]
-    after = None
-    while page := store.run(stored_orders.newest(tenant, after, 500)):
-        after = page[-1]
-        for raw in store.run(stored_orders.documents(tenant, [each.reference for each in page])):
-            if raw is not None:
-                yield orjson.loads(raw)
