@@ -15,7 +15,7 @@ from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store import AsyncStore, due, durability, outages
+from shared.store import AsyncStore, due, durability, outages, reconciling
 from shared.store.durability import Promises
 from shared.store.intake import Acknowledgement
 
@@ -27,6 +27,8 @@ _PATIENCE_WITHOUT_SPOOL = 10
 _WATCH_EVERY_SECONDS = 5.0
 #: Replicas and disk get this share of the patience.
 _ACK_SHARE = 0.7
+#: Reconciliation begins so long after an outage: another receiver may yet say that it was ready all the time.
+_AFTER_OUTAGE_MS = 20_000
 #: Beyond this the clocks' difference is alarmed.
 SKEW_SECONDS = 2.0
 
@@ -139,6 +141,13 @@ class Service:
         if ended is not None:
             seconds = round((ended.to_ms - ended.from_ms) / 1000, 1)
             logger.warning("no receiver was ready for a while; reconciliation asks for what it missed", seconds=seconds)
+            await self._hurry_reconciliation()
+
+    async def _hurry_reconciliation(self) -> None:
+        try:
+            await self.store.run(reconciling.hurry_all(_AFTER_OUTAGE_MS))
+        except StoreUnavailable as error:
+            logger.warning("reconciliation comes in its own time", error=str(error))
 
     def _compare_clocks(self, promises: Promises) -> None:
         """Times of receipt are this machine's: an event without a clock of its own is dated by them."""

@@ -19,6 +19,10 @@ from shared.store.connect import connect, is_cluster
 
 QUEUE: Final = "gelato-rollup"
 JOB: Final = "worker.shift.run"
+#: A shift with reconciliation beside it.
+RECONCILE_QUEUE: Final = "gelato-rollup-reconcile"
+RECONCILE_JOB: Final = "worker.reconcile.run"
+JOBS: Final = frozenset({JOB, RECONCILE_JOB})
 JOB_TIMEOUT_SECONDS: Final = 120
 #: A shift's job goes at once when it is done, and after a day when it failed: what it did is in the log.
 _FAILURE_TTL_SECONDS: Final = 86_400
@@ -49,13 +53,31 @@ def queue(client: Redis) -> Queue:
     return Queue(QUEUE, connection=client, serializer=Serializer)
 
 
+def reconcile_queue(client: Redis) -> Queue:
+    """The queue of shifts that reconcile; to be emptied before that of shifts."""
+    return Queue(RECONCILE_QUEUE, connection=client, serializer=Serializer)
+
+
 def ask_for_shift(shifts: Queue, *, at_most: int = 1) -> bool:
     """Enqueue a shift unless `at_most` wait already. Raises `StoreUnavailable` where RQ's server does not answer."""
+    return _ask(shifts, JOB, "a shift", at_most)
+
+
+def ask_for_reconciliation(url: str) -> bool:
+    """Enqueue a shift that reconciles, unless one waits already. Raises `StoreUnavailable`; `url` as for `connection`."""
+    client = connection(url)
     try:
-        if shifts.count >= at_most:
+        return _ask(reconcile_queue(client), RECONCILE_JOB, "a shift, and reconciliation beside it", 1)
+    finally:
+        client.close()
+
+
+def _ask(jobs: Queue, job: str, description: str, at_most: int) -> bool:
+    try:
+        if jobs.count >= at_most:
             return False
-        shifts.enqueue_call(
-            JOB, timeout=JOB_TIMEOUT_SECONDS, result_ttl=0, failure_ttl=_FAILURE_TTL_SECONDS, description="a shift"
+        jobs.enqueue_call(
+            job, timeout=JOB_TIMEOUT_SECONDS, result_ttl=0, failure_ttl=_FAILURE_TTL_SECONDS, description=description
         )
     except RedisError as error:
         raise StoreUnavailable(f"RQ's server: {type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from shared import patience
 from shared.errors import ConfigurationError
 from shared.secret import URL_SCHEMES, Secret, SecretUrl
 
@@ -48,6 +49,18 @@ def _yes_or_no(text: str) -> bool:
     if value is None:
         raise ValueError("must be yes or no")
     return value
+
+
+def _minutes(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1e6:
+        raise ValueError("must be 0 or above")
+    return number
+
+
+def _patience(text: str) -> str:
+    patience.read(text)
+    return text
 
 
 def _count(text: str) -> int:
@@ -214,6 +227,18 @@ class Settings:
         32,
         _positive,
         "Requests of one tenant that may be on their way to the order API at once, per receiver process; beyond it 429.",
+    )
+    reconcile_minutes: float = _setting(
+        "GELATO_RECONCILE_MINUTES",
+        15.0,
+        _minutes,
+        "So often the order API is asked about orders in doubt; 0: only when somebody asks for it.",
+    )
+    reconcile_after: str = _setting(
+        "GELATO_RECONCILE_AFTER",
+        "",
+        _patience,
+        "How long an order may be silent, where it is not as usual: `shipped=3d, created=2h` (docs/reconciliation.md).",
     )
     max_dead_letters: int = _setting(
         "GELATO_MAX_DEAD_LETTERS",

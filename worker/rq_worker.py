@@ -30,14 +30,15 @@ class ShiftWorker(SimpleWorker):
         if shift.stop_asked.is_set():  # asked before RQ listened for signals
             raise StopRequested
         try:
-            kick.ask_for_shift(self.queues[0], at_most=max(1, self.count(queue=self.queues[0])))
+            shifts = self.queues[-1]
+            kick.ask_for_shift(shifts, at_most=max(1, self.count(queue=shifts)))
         except StoreUnavailable as error:
             logger.warning("cannot ask for a shift", error=str(error))
         return super().dequeue_job_and_maintain_ttl(*arguments, **options)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run a shift; refuse anything else that somebody put into the queue, without calling it."""
-        if _function_of(job) == kick.JOB:
+        if _function_of(job) in kick.JOBS:
             super().execute_job(job, queue)
             return
         logger.error("foreign job refused", job=job.id)
@@ -52,8 +53,9 @@ class ShiftWorker(SimpleWorker):
 def work(url: str) -> None:
     """Work until asked to stop. `url`: RQ's server."""
     client = kick.connection(url)
-    queue = kick.queue(client)
-    worker = ShiftWorker([queue], connection=client, serializer=kick.Serializer, worker_ttl=_WORKER_TTL_SECONDS)
+    # Reconciliation first: it folds as well, so that it holds up no shift.
+    queues = [kick.reconcile_queue(client), kick.queue(client)]
+    worker = ShiftWorker(queues, connection=client, serializer=kick.Serializer, worker_ttl=_WORKER_TTL_SECONDS)
     worker.work(logging_level=None)
 
 

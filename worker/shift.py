@@ -5,6 +5,7 @@ that is idle blocks on a list in Redis, so that it is there when an event comes 
 """
 
 import os
+import threading
 import time
 import uuid
 from typing import Final
@@ -30,13 +31,16 @@ _ALIVE_MS: Final = 5_000
 #: The shift ends after the batch it is at.
 stop_asked: Final = StopFlag()
 
+#: The shift of this process ends after the batch it is at, so that RQ can begin with what waits before the next shift.
+relief: Final = threading.Event()
+
 #: How many shifts RQ has started in this process: says whether its server has been well meanwhile.
 shifts_begun = 0
 
 _stores: dict[str, Store] = {}
 
 
-def run() -> dict[str, int | float]:
+def run(seconds: float = SHIFT_SECONDS) -> dict[str, int | float]:
     """The RQ job: one shift with the settings of this process's environment. What it did is the job's result."""
     global shifts_begun  # noqa: PLW0603  (a count of this process)
     shifts_begun += 1
@@ -46,7 +50,7 @@ def run() -> dict[str, int | float]:
     if store is None:
         store = _stores[url] = Store.from_url(url)
     try:
-        return shift(store, settings)
+        return shift(store, settings, seconds=seconds)
     finally:
         if not counted.is_reported:
             Report(store).tell()
@@ -59,6 +63,7 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
     start = time.monotonic()
     total = Tally()
     busy = 0.0
+    relief.clear()
     try:
         while True:
             store.run(due.beat(shift_id, _ALIVE_MS))
@@ -70,7 +75,7 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
                 counted.batch(tally, took)
                 busy += took
             left = start + seconds - time.monotonic()
-            if stop_asked.is_set() or left <= 0:
+            if stop_asked.is_set() or relief.is_set() or left <= 0:
                 break
             if not tally.orders:
                 store.run(due.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01))))

@@ -15,6 +15,7 @@ from shared.store import Store, indexes, keys
 from worker.fold import fold_due
 from worker.report import counted
 from worker.shift import policy_of, stop_asked
+from worker.turns import Turns
 
 logger = log.get("worker.sweep")
 
@@ -39,6 +40,7 @@ class Sweep(threading.Thread):
         self._tidied: dict[str, int] = {}
         #: Where to go on in the index of ids: each process begins elsewhere.
         self._bucket = (random.randrange(keys.BUCKETS), 0)
+        self._turns = Turns(store, settings)
 
     def run(self) -> None:
         """The thread's life."""
@@ -55,6 +57,7 @@ class Sweep(threading.Thread):
                         break
                     counted.batch(tally, time.monotonic() - began)
                     logger.warning("swept", orders=tally.orders, events=tally.events, waiting=tally.waiting)
+                self._turns.look()
                 rounds += 1
                 if rounds % _TIDY_EVERY_ROUNDS == 0:
                     self._tidy()
@@ -67,6 +70,7 @@ class Sweep(threading.Thread):
     def reload(self) -> None:
         """Read the tenants again, when they are needed next."""
         self._reload = True
+        self._turns.reload()
 
     def _tidy(self) -> None:
         """Hold the indexes against the documents, and take out orders whose retention has ended, some at a time."""

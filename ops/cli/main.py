@@ -9,6 +9,7 @@ from ops.cli.bench import bench
 from ops.cli.config import config
 from ops.cli.doctor import doctor
 from ops.cli.orders import orders
+from ops.cli.reconcile import reconcile
 from ops.cli.sandbox import sandbox
 from ops.cli.serve import receiver, up, worker
 from ops.cli.simulate import simulate
@@ -31,5 +32,5 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, sandbox, orders, doctor, config, bench):
+for each in (up, receiver, worker, simulate, sandbox, orders, reconcile, doctor, config, bench):
     main.add_command(each)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from shared.events import Usable, identity_digest
 from shared.facts import WEBHOOK
 from shared.store import due, durability, keys, records
-from shared.store.calls import Batch, Operation
+from shared.store.calls import Batch, Call, Operation
 from shared.store.scripts import ACCEPT
 
 #: The most distinct events one order may have; a real one has a few dozen.
@@ -95,6 +95,15 @@ def accept(
         ]
         yield from due.mark(dict.fromkeys(to_mark))
     return [_outcome(flags) for flags in results]
+
+
+def contents(tenant: str, events: Sequence[tuple[str, str]]) -> Operation[list[bytes]]:
+    """For each event, given as its order's reference and its identity: the digests (16 bytes each) of its known contents."""
+    if not events:
+        return []
+    names = [(keys.order_name(tenant, reference), identity) for reference, identity in events]
+    answers = yield [Call("HGET", (keys.meta(name),), (identity_digest(identity),)) for name, identity in names]
+    return [digests or b"" for digests in answers]
 
 
 def _outcome(flags: int | bytes) -> Outcome:

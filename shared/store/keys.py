@@ -33,6 +33,8 @@ PROBE: Final = PREFIX + "probe"
 READY: Final = PREFIX + "ready:{receivers}"
 #: Sorted set: times in which no receiver could, `<from>-<to>` in the server's milliseconds, by their end.
 OUTAGES: Final = PREFIX + "outages:{receivers}"
+#: Sorted set: tenants by the server's time (milliseconds) from which somebody should look at their reconciliation.
+RECONCILE: Final = PREFIX + "reconcile"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
 #: The lists below lie in the slot of `DEAD_LETTERS`, so that one script keeps them all in step.
@@ -177,6 +179,31 @@ def erased(tenant: str, reference: str | None) -> str:
     """String: when an order (or all of a tenant's) was erased. A hash: the name of what was erased is not kept."""
     name = tenant if reference is None else order_name(tenant, reference)
     return f"{PREFIX}erased:{blake2b(name.encode(), digest_size=16).hexdigest()}"
+
+
+def reconcile_lease(tenant: str) -> str:
+    """String: which round of a tenant's reconciliation is going on; expires when its holder dies."""
+    return f"{PREFIX}reconcile-lease:{{{tenant}}}"
+
+
+def reconcile_position(tenant: str) -> str:
+    """String: how far the present round of a tenant's reconciliation is."""
+    return f"{PREFIX}reconcile-position:{{{tenant}}}"
+
+
+def reconcile_counts(tenant: str) -> str:
+    """Hash: what a tenant's reconciliation has done since ever."""
+    return f"{PREFIX}reconcile-counts:{{{tenant}}}"
+
+
+def reconcile_quiet(tenant: str) -> str:
+    """Sorted set: orders (escaped references) that were asked about, by the time (ms) until which they are left alone."""
+    return f"{PREFIX}reconcile-quiet:{{{tenant}}}"
+
+
+def reconcile_wanted(tenant: str) -> str:
+    """Sorted set: orders (escaped references) that somebody wants to be asked about, by when that was said (ms)."""
+    return f"{PREFIX}reconcile-wanted:{{{tenant}}}"
 
 
 def dead_letter(letter_id: str) -> str:

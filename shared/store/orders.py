@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.store import dead_letters, due, indexes, keys, listing, records
+from shared.store import dead_letters, due, indexes, keys, listing, reconciling, records
 from shared.store.calls import Call, Operation
 from shared.store.listing import Listed
 
@@ -57,6 +57,7 @@ def erase(tenant: str, reference: str) -> Operation[int]:
         Call("ZREM", (keys.due(shard),), (name,)),
         Call("HDEL", (keys.marks(shard),), (name,)),
         Call("HDEL", (keys.leases(shard),), (name,)),
+        *reconciling.forget_order(tenant, reference),
     ]
     return int(answers[0])
 
