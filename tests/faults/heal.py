@@ -2,7 +2,7 @@
 
 The sandbox plays Gelato: orders are placed all the time, a share of their webhooks is never posted, and the receiver is down
 for two hours of the story. When all stories have ended, `gelato-rollup reconcile` is run until nothing is left to heal, and
-each rollup is held against the sandbox's own state. Real processes, real HTTP; what is counted is what the sandbox was asked.
+each rollup is held against the state of the sandbox. Real processes, real HTTP.
 """
 
 import argparse
@@ -94,7 +94,10 @@ class Outcome:
             lines.append("| " + " | ".join(map(str, row)) + " |")
         gets = sum(step.said["gets"] for step in self.steps)
         per_wrong = gets / max(1, self.wrong_in_substance)
-        lines += ["", f"All together {self.gets_per_healed:.2f} gets per healed order, and {per_wrong:.2f} for each of the "]
+        lines += [
+            "",
+            f"All together {self.gets_per_healed:.2f} gets per healed order, and {per_wrong:.2f} for each of the ",
+        ]
         lines[-1] += f"{self.wrong_in_substance} that differed in more than `complete`."
         return "\n".join(lines)
 
