@@ -159,7 +159,7 @@ def test_rqs_own_tools_see_the_worker(store: Store, server: Server, start: Start
 
     eventually(seen, what="RQ to know the worker")
     (known,) = seen()
-    assert known.queue_names() == [kick.QUEUE]
+    assert known.queue_names() == [kick.RECONCILE_QUEUE, kick.QUEUE]
     assert worker.terminate(10) == 0
     assert seen() == []
 
