@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from receiver import health, order_list, orders, snapshots
+from receiver import gelato, health, order_list, orders, snapshots
 from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
@@ -70,6 +70,9 @@ def create_app(settings: Settings | None = None) -> Receiver:
             Route("/orders", order_list.listed),
             Route("/orders/{reference}", orders.one),
             Route("/orders/{reference}/events", orders.events),
+            Route("/tenants/{tenant}/gelato/orders", gelato.submit, methods=["POST"]),
+            Route("/tenants/{tenant}/gelato/orders:search", gelato.search, methods=["POST"]),
+            Route("/tenants/{tenant}/gelato/orders/{order_id}", gelato.get),
             Route("/tenants/{tenant}/orders", order_list.listed),
             Route("/tenants/{tenant}/orders/{reference}", orders.one),
             Route("/tenants/{tenant}/orders/{reference}/events", orders.events),

@@ -8,12 +8,14 @@ from receiver.access import Access
 from receiver.counts import Counts
 from receiver.door import Door
 from receiver.drain import Drain
+from receiver.in_flight import InFlight
 from receiver.quota import Quota
 from receiver.readiness import Readiness
 from receiver.reporting import Reporting
 from receiver.spool import Spool
 from shared import kick, log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
+from shared.orderapi import OrderApis
 from shared.settings import Settings
 from shared.store import AsyncStore, due, durability, outages, reconciling
 from shared.store.durability import Promises
@@ -42,6 +44,8 @@ class Service:
     store: AsyncStore
     door: Door = field(init=False)
     quota: Quota = field(init=False)
+    apis: OrderApis = field(init=False)
+    in_flight: InFlight = field(init=False)
     counts: Counts = field(default_factory=Counts)
     reporting: Reporting = field(init=False)
     readiness: Readiness = field(default_factory=Readiness)
@@ -57,6 +61,8 @@ class Service:
     def __post_init__(self) -> None:
         settings = self.settings
         self.quota = Quota(settings.requests_per_second)
+        self.apis = OrderApis(self.store, settings)
+        self.in_flight = InFlight(settings.api_concurrency)
         spool = None
         if settings.spool_persistent:
             spool = Spool(
@@ -112,6 +118,7 @@ class Service:
             self._watching.cancel()
         if self._kicking is not None:
             await asyncio.wait([self._kicking], timeout=2.0)
+        await self.apis.close()
         await self.store.close()
 
     async def _watch_server(self) -> None:

@@ -14,7 +14,7 @@ from receiver.webhooks import RETRY_AFTER
 from shared import canonical, log, snapshots
 from shared.errors import InvalidJson, StoreUnavailable, UnusableEvent
 from shared.events import ExampleEvent
-from shared.facts import POSTED
+from shared.facts import FETCHED, POSTED
 from shared.snapshots import Sanitised
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.intake import FULL, Incoming, Result
@@ -61,7 +61,7 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
     except UnusableEvent as error:
         kept = await _bury(service, tenant, error.reason, error.detail, body, None, received)
         return _quarantined(error.reason, error.detail, kept)
-    answers = await asyncio.gather(*(_take_one(service, tenant, part, received) for part in parts))
+    answers = await asyncio.gather(*(take_in(service, tenant, part, received, POSTED) for part in parts))
     for answer in answers:
         service.counts.snapshots[answer.content["result"],] += 1
     if not snapshots.is_search(value):
@@ -69,20 +69,23 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
     return _summary(answers)
 
 
-async def _take_one(service: Service, tenant: str, part: Sanitised, received: int) -> _Answer:
+async def take_in(service: Service, tenant: str, part: Sanitised, received: int, came_as: str) -> _Answer:
+    """Take one snapshot in, `posted` or `fetched`: what became of it. Raises `StoreUnavailable`."""
+
+    async def bury(reason: str, detail: str, reference: str | None) -> dict[str, Any]:
+        return await _bury(service, tenant, reason, detail, part.text, part.text, received, reference, came_as)
+
     try:
-        event = snapshots.classify_snapshot(part, fetched=False)
+        event = snapshots.classify_snapshot(part, fetched=came_as == FETCHED)
     except UnusableEvent as error:
-        kept = await _bury(service, tenant, error.reason, error.detail, part.text, part.text, received, error.reference)
+        kept = await bury(error.reason, error.detail, error.reference)
         return _quarantined(error.reason, error.detail, kept)
     if isinstance(event, ExampleEvent):
         service.counts.test_notifications += 1
         return _Answer(200, {"result": "test"})
-    outcome, spooled = await service.door.event(Incoming(tenant, event, received, POSTED))
+    outcome, spooled = await service.door.event(Incoming(tenant, event, received, came_as))
     if outcome.result is Result.ORDER_FULL:
-        detail = FULL
-        kept = await _bury(service, tenant, "order-limit", detail, part.text, part.text, received, event.reference)
-        return _quarantined("order-limit", detail, kept)
+        return _quarantined("order-limit", FULL, await bury("order-limit", FULL, event.reference))
     if outcome.collision:
         service.counts.id_collisions += 1
     content: dict[str, Any] = {"result": "accepted", "event": event.identity}
@@ -120,9 +123,10 @@ async def _bury(
     payload: bytes | None,
     received: int,
     reference: str | None = None,
+    came_as: str = POSTED,
 ) -> dict[str, Any]:
     letter = DeadLetter(
-        letter_id(tenant, body, POSTED), tenant, reason, detail, payload, received, reference, came_as=POSTED
+        letter_id(tenant, body, came_as), tenant, reason, detail, payload, received, reference, came_as=came_as
     )
     spooled = await service.door.letter(letter)
     service.counts.quarantined[reason,] += 1

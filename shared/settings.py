@@ -240,6 +240,12 @@ class Settings:
         _patience,
         "How long an order may be silent, where it is not as usual: `shipped=3d, created=2h` (docs/reconciliation.md).",
     )
+    api_settle_seconds: float = _setting(
+        "GELATO_API_SETTLE_SECONDS",
+        30.0,
+        _seconds,
+        "After a submit without an answer, a repeat with its Idempotency-Key searches for the order; not sooner than this.",
+    )
     max_dead_letters: int = _setting(
         "GELATO_MAX_DEAD_LETTERS",
         1_000_000,

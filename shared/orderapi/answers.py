@@ -16,13 +16,14 @@ FETCHED_AGE_US: Final = 5_000_000
 class Answer:
     """A 2xx or 4xx answer. `received`: its time of receipt for the fold, microseconds. Shows itself without its body."""
 
-    __slots__ = ("body", "content_type", "received", "status")
+    __slots__ = ("_content", "body", "content_type", "received", "status")
 
     def __init__(self, status: int, body: bytes, content_type: str = "application/json", received: int = 0) -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
         self.received = received
+        self._content: Any = None
 
     @property
     def is_success(self) -> bool:
@@ -30,8 +31,10 @@ class Answer:
         return 200 <= self.status < 300
 
     def content(self) -> Any:
-        """The body as JSON. Raises `InvalidJson`."""
-        return canonical.parse(self.body)[0]
+        """The body as JSON, read once: not to be changed. Raises `InvalidJson`."""
+        if self._content is None:
+            self._content = canonical.parse(self.body)[0]
+        return self._content
 
     def orders(self) -> list[dict[str, Any]]:
         """The orders in a successful answer: that of a get or submit, or those of a search. Personal data included.

@@ -35,6 +35,8 @@ READY: Final = PREFIX + "ready:{receivers}"
 OUTAGES: Final = PREFIX + "outages:{receivers}"
 #: Sorted set: tenants by the server's time (milliseconds) from which somebody should look at their reconciliation.
 RECONCILE: Final = PREFIX + "reconcile"
+#: Submits whose outcome is not known (yet), by the time at which they were sent (milliseconds).
+UNSETTLED: Final = PREFIX + "unsettled"
 #: Ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
 #: The lists below lie in the slot of `DEAD_LETTERS`, so that one script keeps them all in step.
@@ -229,3 +231,13 @@ def pace(upstream: str) -> str:
 def sign_out(session_id: str) -> str:
     """String: a session of the console that was signed out; expires when the session would have."""
     return f"{PREFIX}sign-out:{{{session_id}}}"
+
+
+def submit(name: str) -> str:
+    """Hash: one submit with an idempotency key (`tenant/digest`): what became of it, and the order's id; no more."""
+    return f"{PREFIX}submit:{{{name}}}"
+
+
+def submitted(order_id: str) -> str:
+    """Hash: tenants that submitted a Gelato order here, each with the name of its `submit`, or empty text."""
+    return f"{PREFIX}submitted:{{{escaped(order_id)}}}"
