@@ -70,6 +70,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        counts = scope["app"].state.service.counts  # an application mounted further in puts itself there
         start = time.perf_counter()
         said = scope["said"] = {"status": 0}
         seconds = 0.0
@@ -85,7 +86,7 @@ class RequestLog:
             await self._app(scope, receive, noting)
         finally:
             route = _template(scope)
-            scope["app"].state.service.counts.request(route, scope["method"], said["status"], seconds)
+            counts.request(route, scope["method"], said["status"], seconds)
             if scope["path"] not in _QUIET:
                 ms = round((time.perf_counter() - start) * 1000, 2)
                 logger.info("request", method=scope["method"], route=route, ms=ms, **said)

@@ -188,7 +188,7 @@ class Settings:
         "GELATO_OPEN_RETENTION_DAYS", 730, _positive, "Any other order goes this many days after its last event."
     )
     stuck_days: int = _setting(
-        "GELATO_STUCK_DAYS", 14, _positive, "An open order that nothing was heard of for so many days counts as stuck."
+        "GELATO_STUCK_DAYS", 7, _positive, "An open order that nothing was heard of for so many days counts as stuck."
     )
     max_body_bytes: int = _setting("GELATO_MAX_BODY_BYTES", 1_048_576, _positive, "A longer body is refused with 413.")
     requests_per_second: float = _setting(

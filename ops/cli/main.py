@@ -8,6 +8,7 @@ import click
 from ops.cli.bench import bench
 from ops.cli.config import config
 from ops.cli.doctor import doctor
+from ops.cli.metrics import metrics
 from ops.cli.orders import orders
 from ops.cli.reconcile import reconcile
 from ops.cli.sandbox import sandbox
@@ -32,5 +33,5 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, sandbox, orders, reconcile, doctor, config, bench):
+for each in (up, receiver, worker, simulate, sandbox, orders, reconcile, doctor, config, metrics, bench):
     main.add_command(each)
