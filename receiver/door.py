@@ -61,7 +61,7 @@ class Door:
     def __post_init__(self) -> None:
         self._slow = 0
         self.acknowledgement = Acknowledgement()
-        self.breaker = Breaker(lambda: self.store.run(probe.write()), self.outage)
+        self.breaker = Breaker(self.probe, self.outage)
         self._group: GroupCommit[Incoming, Outcome] = GroupCommit(
             self._carry,
             size_of=lambda incoming: len(incoming.event.text),
@@ -106,6 +106,10 @@ class Door:
     def accepting(self, events: Sequence[Incoming]) -> Operation[list[Outcome]]:
         """The operation that stores events, as safely as is asked for."""
         return intake.accept(events, cluster=self.store.cluster, acknowledgement=self.acknowledgement)
+
+    async def probe(self) -> None:
+        """See whether Redis takes events, as safely as is asked for. Raises `StoreUnavailable`."""
+        await self.store.run(probe.write(self.acknowledgement, cluster=self.store.cluster))
 
     async def drain(self) -> None:
         """Wait until nothing is on its way to Redis."""

@@ -10,7 +10,6 @@ from receiver.service import SKEW_SECONDS
 from receiver.spool import SpoolUnavailable
 from shared import log
 from shared.errors import StoreUnavailable
-from shared.store import probe
 
 logger = log.get("receiver.health")
 
@@ -34,7 +33,7 @@ async def readyz(request: Request) -> Json:
             spooled = -1
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await door.store.run(probe.write())
+            await door.probe()
     except (StoreUnavailable, TimeoutError):
         if door.spool is None or spooled < 0:
             return Json({"status": "unavailable", "detail": "neither Redis nor a spool can take events"}, 503)
@@ -56,6 +55,8 @@ def _promised(request: Request) -> dict[str, object]:
         return {}
     service = service_of(request)
     weak = [f"{finding.what}; remedy: {finding.remedy}" for finding in promises.findings() if finding.level]
+    if service.replicas.alone:
+        weak.append("its replicas are gone; remedy: start one: until then what this server loses is lost")
     if abs(service.skew_seconds) > SKEW_SECONDS:
         weak.append(f"its clock differs by {service.skew_seconds:.1f} s; remedy: run a time service on both machines")
     told = {name: value for name, value in promises._asdict().items() if name != "now_us"}

@@ -1,6 +1,7 @@
 """What the routes share while the receiver runs: settings, who may do what, the store, intake, and kicks."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from receiver.drain import Drain
 from receiver.in_flight import InFlight
 from receiver.quota import Quota
 from receiver.readiness import Readiness
+from receiver.replicas import Replicas
 from receiver.reporting import Reporting
 from receiver.spool import Spool
 from shared import kick, log, tenants
@@ -27,6 +29,7 @@ logger = log.get("receiver")
 _KICK_EVERY_SECONDS = 0.25
 _PATIENCE_WITHOUT_SPOOL = 10
 _WATCH_EVERY_SECONDS = 5.0
+_WATCH_CLOSELY_SECONDS = 1.0
 #: Replicas and disk get this share of the patience.
 _ACK_SHARE = 0.7
 #: Reconciliation begins so long after an outage: another receiver may yet say that it was ready all the time.
@@ -46,6 +49,7 @@ class Service:
     quota: Quota = field(init=False)
     apis: OrderApis = field(init=False)
     in_flight: InFlight = field(init=False)
+    replicas: Replicas = field(init=False)
     counts: Counts = field(default_factory=Counts)
     reporting: Reporting = field(init=False)
     readiness: Readiness = field(default_factory=Readiness)
@@ -57,6 +61,7 @@ class Service:
     skew_seconds: float = 0.0
     _drain: Drain | None = None
     _watching: "asyncio.Task[None] | None" = None
+    _look_now: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -69,13 +74,11 @@ class Service:
                 settings.data_dir / "spool", max_events=settings.spool_max_events, max_bytes=settings.spool_max_bytes
             )
         patience = settings.patience_seconds * (1 if spool else _PATIENCE_WITHOUT_SPOOL)
-        asked = Acknowledgement(
-            settings.ack_replicas or 0, settings.ack_fsync, int(settings.patience_seconds * 1000 * _ACK_SHARE)
-        )
+        self.replicas = Replicas(self.store, settings.ack_replicas)
         self.door = Door(
-            self.store, spool, patience, settings.max_dead_letters, self.kick, lambda _: None, self.readiness.refused
+            self.store, spool, patience, settings.max_dead_letters, self.kick, self._outage, self.readiness.refused
         )
-        self.door.acknowledgement = asked
+        self.door.acknowledgement = self._acknowledgement(self.replicas.at_first, fsync=settings.ack_fsync)
         self.reporting = Reporting(self.counts, self.door)
 
     @classmethod
@@ -130,9 +133,18 @@ class Service:
             except StoreUnavailable as error:
                 logger.debug("the server does not say what it promises", error=str(error))
             else:
-                self.door.acknowledgement = self._acknowledgement(self.promises)
+                replicas = await self.replicas.needed(self.promises)
+                fsync = self.settings.ack_fsync and self.promises.waits_for_fsync
+                self.door.acknowledgement = self._acknowledgement(replicas, fsync=fsync)
                 self._compare_clocks(self.promises)
-            await asyncio.sleep(_WATCH_EVERY_SECONDS)
+            seconds = _WATCH_CLOSELY_SECONDS if self.replicas.unsettled else _WATCH_EVERY_SECONDS
+            self._look_now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), seconds)
+
+    def _outage(self, away: bool) -> None:
+        if away:
+            self._look_now.set()  # it may have lost its replicas
 
     async def _tell_readiness(self) -> None:
         """Say that this receiver takes events; the gaps between such reports are this service's outages."""
@@ -162,11 +174,8 @@ class Service:
         if abs(self.skew_seconds) > SKEW_SECONDS:
             logger.error("the clocks of this machine and of Redis differ", seconds=round(self.skew_seconds, 1))
 
-    def _acknowledgement(self, promises: Promises) -> Acknowledgement:
-        asked = self.settings.ack_replicas
-        replicas = min(1, promises.replicas) if asked is None else asked
-        timeout_ms = int(self.settings.patience_seconds * 1000 * _ACK_SHARE)
-        return Acknowledgement(replicas, self.settings.ack_fsync and promises.waits_for_fsync, timeout_ms)
+    def _acknowledgement(self, replicas: int, *, fsync: bool) -> Acknowledgement:
+        return Acknowledgement(replicas, fsync, int(self.settings.patience_seconds * 1000 * _ACK_SHARE))
 
     async def _kick(self) -> None:
         try:

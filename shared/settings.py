@@ -173,7 +173,8 @@ class Settings:
         "GELATO_ACK_REPLICAS",
         None,
         _count,
-        "So many replicas must have an event before its 2xx. Unset: one, if any is connected. (Not in a cluster.)",
+        "So many replicas must have an event before its 2xx. Unset: one, if any is connected; behind Sentinel also when "
+        "they are gone, until most Sentinels confirm the primary. (Not in a cluster.)",
     )
     ack_fsync: bool = _setting(
         "GELATO_ACK_FSYNC",
