@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from receiver import gelato, health, order_list, orders, snapshots
+from receiver import dead_letters, gelato, health, order_list, orders, snapshots
 from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Receiver:
             Route("/tenants/{tenant}/orders", order_list.listed),
             Route("/tenants/{tenant}/orders/{reference}", orders.one),
             Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
+            *dead_letters.ROUTES,
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", Metrics().get),

@@ -5,8 +5,10 @@ from typing import Any
 
 from shared.clock import format_time
 from shared.history import precise_time
+from shared.store.audit import Deed
 from shared.store.dead_letters import Letter
-from shared.store.letter_lists import Group
+from shared.store.letter_lists import Group, Selection
+from shared.store.replay_runs import Run
 
 
 def described(letter: Letter) -> dict[str, Any]:
@@ -50,4 +52,36 @@ def described_group(group: Group) -> dict[str, Any]:
         "count": group.count,
         "firstAt": format_time(group.first_ms * 1000),
         "lastAt": format_time(group.last_ms * 1000),
+    }
+
+
+def described_selection(selection: Selection) -> dict[str, Any]:
+    """What a selection narrows, for JSON, under the names of the query."""
+    result = {name: value for name, value in selection._asdict().items() if value is not None}
+    return {name: precise_time(value) if isinstance(value, int) else value for name, value in result.items()}
+
+
+def described_run(run: Run) -> dict[str, Any]:
+    """A replay for JSON. `counts` tells what became of how many of the `selected` letters: see `shared.replay.Fate`."""
+    result: dict[str, Any] = {
+        "replay": run.id,
+        "state": run.state,
+        "who": run.who,
+        "selected": run.selected,
+        "done": sum(run.counts.values()),
+        "counts": {name: number for name, number in sorted(run.counts.items()) if number},
+        "startedAt": precise_time(run.started),
+        "changedAt": precise_time(run.changed),
+    }
+    return result | ({"ids": list(run.ids)} if run.ids else {"selection": described_selection(run.selection)})
+
+
+def described_deed(deed: Deed) -> dict[str, Any]:
+    """An entry of the audit log for JSON."""
+    return {
+        "at": precise_time(deed.at),
+        "who": deed.who,
+        "action": deed.action,
+        "what": deed.what,
+        "outcome": deed.outcome,
     }

@@ -10,6 +10,7 @@ from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store
 from worker import rq_worker, shift
+from worker.replays import Replays
 from worker.report import Report
 from worker.shift import stop_asked
 from worker.sweep import Sweep
@@ -26,6 +27,8 @@ def run(settings: Settings) -> None:
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()
+    replays = Replays(store)
+    replays.start()
     report = Report(store)
     report.start()
     signal.signal(signal.SIGHUP, lambda *_: sweep.reload())
@@ -43,6 +46,7 @@ def run(settings: Settings) -> None:
         stop_asked.wait(wait_seconds)
         wait_seconds = min(wait_seconds * 2, 15.0)
     sweep.join(timeout=5.0)
+    replays.join(timeout=1.0)
     report.end()
     logger.info("worker stopped", pid=os.getpid())
 

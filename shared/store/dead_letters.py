@@ -13,7 +13,7 @@ from shared.facts import WEBHOOK
 from shared.store import keys, letter_index
 from shared.store.calls import Call, Operation
 from shared.store.letter_index import Place
-from shared.store.scripts import BURY
+from shared.store.scripts import AMEND, BURY, TRIED
 
 INVALID_JSON: Final = "invalid-json"
 INVALID_EVENT: Final = "invalid-event"
@@ -173,6 +173,29 @@ def remove(ids: Sequence[str]) -> Operation[list[Letter | None]]:
         yield from letter_index.unplace([letter.place for letter in there])
         yield [Call("DEL", (keys.dead_letter(letter.id),)) for letter in there]
     return letters
+
+
+def tried(letters: Sequence[tuple[Letter, str, str]]) -> Operation[None]:
+    """Note that letters were tried again: each with the reason and the detail of now."""
+    answers = yield [
+        Call(TRIED, (keys.dead_letter(letter.id),), (reason, detail)) for letter, reason, detail in letters
+    ]
+    yield from letter_index.place(
+        [
+            (letter.place._replace(reason=reason, detail=detail), letter.place)
+            for (letter, reason, detail), attempts in zip(letters, answers, strict=True)
+            if attempts and (reason, detail) != (letter.reason, letter.detail)
+        ]
+    )
+
+
+def amend(letter: Letter, payload: bytes, reference: str) -> Operation[bool]:
+    """Give a letter a mended payload, of an order that may be another; False if the letter is gone."""
+    ((done, *before),) = yield [Call(AMEND, (keys.dead_letter(letter.id),), (payload, reference))]
+    if done:
+        now = letter.place._replace(reference=reference)
+        yield from letter_index.place([(now, now._replace(reference=_text(before[0]) or None))])
+    return bool(done)
 
 
 def dropped() -> Operation[dict[str, int]]:

@@ -47,6 +47,16 @@ DEAD_LETTER_GROUPS: Final = f"{DEAD_LETTERS}:groups:{_WITH_LETTERS}"
 DEAD_LETTER_CAUSES: Final = f"{DEAD_LETTERS}:causes:{_WITH_LETTERS}"
 #: Sorted set: batches of a spool that are on their way, by the server's time (milliseconds) at which they count as dead.
 DRAINS: Final = PREFIX + "drains"
+#: Stream: what operators did with dead letters, about the last ten thousand deeds.
+DEAD_LETTERS_AUDIT: Final = f"{DEAD_LETTERS}-audit"
+#: Written by the process that mends the lists of dead letters, so that one does.
+DEAD_LETTERS_MENDING: Final = f"{DEAD_LETTERS}-mending"
+#: Sorted set: replays by the time (milliseconds) at which they were asked for.
+REPLAYS: Final = PREFIX + "replays"
+#: Set: ids of the replays that are to go on.
+REPLAYS_RUNNING: Final = PREFIX + "replays-running"
+#: A list of at most one element, on which whoever carries replays blocks.
+REPLAYS_WAKE: Final = PREFIX + "replays-wake"
 #: How many dead letters were not kept because there were too many, by reason.
 DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
@@ -241,3 +251,8 @@ def submit(name: str) -> str:
 def submitted(order_id: str) -> str:
     """Hash: tenants that submitted a Gelato order here, each with the name of its `submit`, or empty text."""
     return f"{PREFIX}submitted:{{{escaped(order_id)}}}"
+
+
+def replay(run_id: str) -> str:
+    """Hash: one replay of dead letters."""
+    return f"{PREFIX}replay:{{{run_id}}}"

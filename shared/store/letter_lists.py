@@ -85,6 +85,17 @@ def count() -> Operation[int]:
     return int(number)
 
 
+def selected(selection: Selection) -> Operation[int]:
+    """How many letters a selection takes; at most so many, where no list answers it alone (`fits` decides)."""
+    sets, _ = yield from _sets(selection)
+    if not sets:
+        return 0
+    least = "-inf" if selection.since is None else selection.since // 1000
+    greatest = "+inf" if selection.until is None else selection.until // 1000
+    numbers = yield [Call("ZCOUNT", (each,), (least, greatest)) for each in sets]
+    return sum(int(number) for number in numbers)
+
+
 def counts() -> Operation[dict[tuple[str, str], int]]:
     """How many dead letters there are by tenant and reason."""
     causes = yield from letter_index.causes()
@@ -172,6 +183,12 @@ def in_step() -> Operation[bool]:
     number = yield from count()
     by_cause = yield from counts()
     return number == sum(by_cause.values())
+
+
+def may_mend(for_seconds: int = 300) -> Operation[bool]:
+    """Whether nobody else mends the lists just now; nobody else may then, for some seconds."""
+    (first,) = yield [Call("SET", (keys.DEAD_LETTERS_MENDING,), ("1", "NX", "EX", for_seconds))]
+    return first is not None
 
 
 def mend() -> Operation[int]:
