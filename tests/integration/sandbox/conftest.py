@@ -33,7 +33,7 @@ def play(catcher: Catcher) -> Iterator[Callable[..., Played]]:
                 Customer("acme", "connector", CONNECTOR_KEY, "A-1", target("acme")),
                 Customer("globex", "connector", CONNECTOR_KEY, "G-2", target("globex")),
             )
-            usual = {"retry_seconds": 0.05, "duplicate": 0.0, "reorder": 0.0, "speed": 86_400.0}
+            usual = {"retry_seconds": 0.05, "duplicate": 0.0, "reorder": 0.0, "speed": 86_400.0, "concurrency": 4}
             running_now = stack.enter_context(running(Options(customers, **{**usual, **options})))
             if "speed" not in options:
                 running_now.pause()
