@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.store import dead_letters, due, indexes, keys, listing, reconciling, records
+import orjson
+
+from shared.store import dead_letters, due, indexes, keys, listing, reconciling, records, submissions
 from shared.store.calls import Call, Operation
 from shared.store.listing import Listed
 
@@ -44,9 +46,9 @@ def close(tenant: str, reference: str, received: int) -> Operation[bool]:
 
 
 def erase(tenant: str, reference: str) -> Operation[int]:
-    """Remove an order's keys, its places in the indexes and its due marks; how many keys there were.
+    """Remove an order's keys, places in indexes, due marks, and what is known of its submit; how many keys there were.
 
-    Its changes in the stream and its dead letters are found by `erase_traces`, which has to look through all of them.
+    Its changes in the stream and its dead letters are found by looking through all: `erase_changes`, `erase_letters`.
     """
     name = keys.order_name(tenant, reference)
     shard = keys.shard_of(name)
@@ -59,6 +61,9 @@ def erase(tenant: str, reference: str) -> Operation[int]:
         Call("HDEL", (keys.leases(shard),), (name,)),
         *reconciling.forget_order(tenant, reference),
     ]
+    ids = orjson.loads(written)["connectedOrderIds"] if written else []
+    yield from submissions.forget(tenant, ids)
+    yield from submissions.forget_unsettled(tenant, reference)
     return int(answers[0])
 
 

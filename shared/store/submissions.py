@@ -117,6 +117,16 @@ def forget(tenant: str, order_ids: Iterable[str]) -> Operation[None]:
     ]
 
 
+def forget_unsettled(tenant: str, reference: str) -> Operation[None]:
+    """Forget that submits of an order are not settled. Looks through all that are not: a few, as a rule."""
+    cursor = None
+    while cursor != 0:
+        (answer,) = yield [Call("ZSCAN", (keys.UNSETTLED,), (cursor or 0, "COUNT", 1_000))]
+        cursor, found = int(answer[0]), [member.decode() for member, _ in answer[1]]
+        ours = [each for each in found if each.partition(":")[2] == keys.order_name(tenant, reference)]
+        yield from settle_members(ours)
+
+
 def note(tenant: str, reference: str, claim: str, now_ms: int) -> Operation[None]:
     """Note, before it is sent, that a submit is on its way: if its answer is lost, reconciliation searches for it."""
     yield [

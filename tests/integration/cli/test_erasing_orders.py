@@ -6,8 +6,9 @@ from support.orders import document, fold
 from support.seed import accept_all, item
 from support.server import Server
 
-from shared.store import Store
+from shared.store import Store, submissions
 from shared.store.dead_letters import DeadLetter, bury
+from shared.store.submissions import Times
 
 
 def letter(tenant: str, reference: str) -> DeadLetter:
@@ -63,3 +64,19 @@ def test_erase_asks_first_and_wants_one_reference_or_the_whole_tenant(
     one_line(gelato("orders", "erase", "mine", "--whole-tenant", "--yes"), 2)
     assert document(store, "mine")["events"] == 1
     assert gelato("orders", "erase", "X", "--yes").returncode == 1
+
+
+def test_what_is_known_of_an_erased_orders_submit_goes_with_it(gelato: Gelato, store: Store, server: Server) -> None:
+    for reference in ("gone-1", "kept-1"):
+        accept_all(store, item(reference, orderId=f"id-of-{reference}"))
+        name = submissions.submit_name("default", f"key-of-{reference}")
+        store.run(submissions.begin(name, b"digest", "a-claim", Times(30, 30, 30)))
+        store.run(submissions.done(name, "a-claim", f"id-of-{reference}"))
+        store.run(submissions.remember("default", [f"id-of-{reference}"], name, 30))
+        store.run(submissions.note("default", reference, "a-claim", 1))
+    fold(store)
+    before = traces(server, "kept-1")
+    assert len(traces(server, "gone-1")) == len(before)
+    assert gelato("orders", "erase", "gone-1", "--yes").returncode == 0
+    assert traces(server, "gone-1") == []
+    assert traces(server, "kept-1") == before
