@@ -268,17 +268,21 @@ def _check_limits(state: State, facts: Facts, limits: Limits) -> None:
         if new and len(orders) + new > limits.connected_orders:
             raise OrderLimit(f"order: more than {limits.connected_orders} connected orders")
     lines = connected.lines if connected else {}
-    new = sum(line.reference not in lines for line in facts.lines)
+    new = has_parcels = 0
+    for line in facts.lines:
+        known = lines.get(line.reference)
+        if known is None:
+            new += 1
+        elif line.status is not None:
+            _check_statuses(known.seen, line.status, limits)
+        if line.parcels:
+            has_parcels = 1
     if new and sum(len(each.lines) for each in orders.values()) + new > limits.lines:
         raise OrderLimit(f"order: more than {limits.lines} lines")
-    if any(line.parcels for line in facts.lines):
+    if has_parcels:
         _check_parcels(state, facts, limits)
     if facts.status is not None and connected is not None:
         _check_statuses(connected.seen, facts.status, limits)
-    for line in facts.lines:
-        known = lines.get(line.reference)
-        if known is not None and line.status is not None:
-            _check_statuses(known.seen, line.status, limits)
 
 
 def _check_parcels(state: State, facts: Facts, limits: Limits) -> None:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 import orjson
 
-from shared import document, facts, rollup
+from shared import document, rollup, typed
 from shared.clock import format_time
 from shared.schema import Document
 from shared.store import indexes, records
@@ -59,6 +59,8 @@ class Advance:
     previous: str | None
     folded: int
     expires_ms: int
+    #: The document as JSON.
+    text: bytes = b""
     #: What becomes a dead letter, by the digest of its content.
     letters: dict[bytes, DeadLetter] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
@@ -144,7 +146,7 @@ def _fold(after: Stored, record: Record, policy: Policy) -> int:
         return 0
     if not record.is_event:
         return 0
-    said = facts.read_facts(record.text, record.came_as, record.received)
+    said = typed.read_facts(record.text, record.came_as, record.received)
     rollup.join(after.state, said, policy.limits)
     if not record.is_known:
         rollup.count_event(after.state)
@@ -194,7 +196,8 @@ def _settle(after: Stored, built: Document | None, folded: int, now_us: int, pol
     if built is None:
         expires_ms = max(kept_ms, now_us // 1000 + policy.open_retention_days * _DAY_MS)
         return Advance(after, None, changed=False, previous=None, folded=folded, expires_ms=expires_ms)
-    digest = hashlib.blake2b(orjson.dumps(built), digest_size=12).digest()
+    text = orjson.dumps(built)
+    digest = hashlib.blake2b(text, digest_size=12).digest()
     changed = digest != after.digest
     previous, flags_before = after.status, after.flags
     if changed:
@@ -206,7 +209,16 @@ def _settle(after: Stored, built: Document | None, folded: int, now_us: int, pol
     built["updatedAt"] = format_time(now_us)
     days = policy.retention_days if built["terminal"] else policy.open_retention_days
     expires_ms = max(after.state.last_received // 1000 + days * _DAY_MS, kept_ms)
-    return Advance(after, built, changed, previous, folded, expires_ms, flags_before=flags_before)
+    return Advance(
+        after,
+        built,
+        changed,
+        previous,
+        folded,
+        expires_ms,
+        text=document.dated(text, built["version"], built["updatedAt"]),
+        flags_before=flags_before,
+    )
 
 
 def _set_aside(result: Advance, failed: Failed, tenant: str, reference: str, now_ms: int, policy: Policy) -> None:

@@ -14,8 +14,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import orjson
-
 from shared import log
 from shared.counting import Histogram
 from shared.metrics import DOCUMENT_BOUNDS
@@ -28,6 +26,7 @@ from shared.store.stored import Stored, decode, encode
 from worker import pack, replayed, verdict
 from worker.advance import Advance, Policy, advance
 from worker.afresh import rebuild
+from worker.pack import ToPack
 from worker.verdict import Verdict
 
 logger = log.get("worker.fold")
@@ -119,36 +118,48 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
         else:
             folded.append(_Folded(claimed, order, *result))
 
-    to_pack: list[tuple[Loaded, Commit, Advance]] = []
-    announcements: list[Change] = []
-    settled: list[tuple[Loaded, int, Stored]] = []
-    if folded:
-        for each in folded:
-            _keep_letters(store, each, claim.now_us, tally)
-        commits = [_commit(each, claim.now_us) for each in folded]
-        written = store.run(folding.commit(commits))
-        _take_back_letters(store, folded, written, claim.now_us)
-        settled = _replayed(folded, written)
-        now_us = claim.now_us + int((time.monotonic() - began) * 1_000_000)
-        for each, commit, done in zip(folded, commits, written, strict=True):
-            if done is not Written.DONE:
-                tally.conflicts += 1
-                releases.append(Release(each.claimed, 0))
-                continue
-            tally.events += each.outcome.folded
-            tally.to_document.observe_all(max(0, now_us - received) / 1_000_000 for received in each.received)
-            if commit.announcement:
-                tally.changed += 1
-                announcements.append(Change(commit.name, commit.generation, commit.announcement))
-            releases.append(Release(each.claimed, _due_again(each, claim.now_us)))
-            if pack.is_worth_it(each.loaded, commit, each.outcome):
-                to_pack.append((each.loaded, commit, each.outcome))
-
-    _announce(store, announcements)
-    replayed.settle(store, settled)
+    committed = _commit_all(store, folded, claim.now_us, began, tally, releases) if folded else _Committed([], [], [])
+    _announce(store, committed.changes)
+    replayed.settle(store, committed.settled)
     store.run(due.release(claim.id, releases))
-    for order, commit, outcome in to_pack:
-        pack.pack(store, order, commit, outcome)
+    if committed.to_pack:
+        store.run(folding.packing(pack.prepare(store, committed.to_pack)))
+
+
+class _Committed(NamedTuple):
+    """What is left to do after a commit."""
+
+    changes: list[Change]
+    #: Orders of which replayed events may have been folded.
+    settled: list[tuple[Loaded, int, Stored]]
+    to_pack: list[ToPack]
+
+
+def _commit_all(
+    store: Store, folded: list[_Folded], now_us: int, began: float, tally: Tally, releases: list[Release]
+) -> _Committed:
+    """Commit what was folded. Adds to the releases."""
+    for each in folded:
+        _keep_letters(store, each, now_us, tally)
+    commits = [_commit(each, now_us) for each in folded]
+    written = store.run(folding.commit(commits))
+    _take_back_letters(store, folded, written, now_us)
+    result = _Committed([], _replayed(folded, written), [])
+    visible_us = now_us + int((time.monotonic() - began) * 1_000_000)
+    for each, commit, done in zip(folded, commits, written, strict=True):
+        if done is not Written.DONE:
+            tally.conflicts += 1
+            releases.append(Release(each.claimed, 0))
+            continue
+        tally.events += each.outcome.folded
+        tally.to_document.observe_all(max(0, visible_us - received) / 1_000_000 for received in each.received)
+        if commit.announcement:
+            tally.changed += 1
+            result.changes.append(Change(commit.name, commit.generation, commit.announcement))
+        releases.append(Release(each.claimed, _due_again(each, now_us)))
+        if pack.is_worth_it(each.loaded, commit, terminal=each.outcome.terminal):
+            result.to_pack.append(ToPack(each.loaded, commit, each.outcome.terminal))
+    return result
 
 
 def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[Advance, int, list[int]] | None:
@@ -237,7 +248,7 @@ def _commit(folded: _Folded, now_us: int) -> Commit:
         stored=encode(outcome.stored, compress=outcome.terminal),
         cursor=folded.cursor,
         expires_ms=outcome.expires_ms,
-        document=orjson.dumps(document) if write else b"",
+        document=outcome.text if write else b"",
         announcement=outcome.announcement(now_us),
         record=records.parked(outcome.parked) if outcome.parked else b"",
     )

@@ -1,17 +1,14 @@
 """Pack the folded part of an order's log: two dozen events of one order say much the same, and compress to a tenth.
 
-Beside the way of an event: it runs after the leases are given up, and an order that could not be packed now is packed
-later or never, which costs memory and nothing else.
+Beside the way of an event: an order that could not be packed now is packed later or never, which costs memory and nothing
+else.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from shared import log
 from shared.store import Store, folding, records
-from shared.store.folding import Commit, Loaded
-from worker.advance import Advance
-
-logger = log.get("worker.pack")
+from shared.store.folding import Commit, Loaded, Pack
 
 #: Single records of an open order that are packed together. Packing them in lots keeps the cost per event flat.
 LOT: Final = 32
@@ -19,18 +16,53 @@ LOT: Final = 32
 _TOGETHER: Final = 64
 
 
-def is_worth_it(loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
+class ToPack(NamedTuple):
+    """An order whose log is to be packed after a commit."""
+
+    loaded: Loaded
+    commit: Commit
+    terminal: bool
+
+    @property
+    def keep(self) -> int:
+        """How many packed records stay as they are, in front."""
+        return max(0, self.loaded.packed - _TOGETHER) if self.terminal else self.loaded.packed
+
+
+def is_worth_it(loaded: Loaded, commit: Commit, *, terminal: bool) -> bool:
     """Whether an order's log should be packed after this commit."""
     single = commit.cursor - loaded.packed
-    return single >= LOT or (single > 0 and outcome.terminal)
+    return not commit.record and (single >= LOT or (single > 0 and terminal))
 
 
-def pack(store: Store, loaded: Loaded, commit: Commit, outcome: Advance) -> bool:
-    """Pack an order's folded records; False if the order has moved on."""
-    keep = max(0, loaded.packed - _TOGETHER) if outcome.terminal else loaded.packed
-    folded = list(records.read(store.run(folding.folded_records(commit.name, keep, commit.cursor))))
+def prepare(store: Store, orders: Sequence[ToPack]) -> list[Pack]:
+    """Pack the folded records of some orders. What was not loaded with them is read, of all in one round trip."""
+    ranges = [(each.commit.name, each.keep, _loaded_from(each)) for each in orders]
+    before = iter(store.run(folding.folded_records([span for span in ranges if span[1] < span[2]])))
+    return [
+        _packed(
+            each,
+            [
+                *(next(before) if first < loaded_from else ()),
+                *(each.loaded.records if loaded_from < each.commit.cursor else ()),
+            ],
+        )
+        for each, (_, first, loaded_from) in zip(orders, ranges, strict=True)
+    ]
+
+
+def _loaded_from(order: ToPack) -> int:
+    """Where in the log the records begin that were loaded, and need not be read again."""
+    loaded, cursor = order.loaded, order.commit.cursor
+    return loaded.cursor if loaded.cursor + len(loaded.records) == cursor else cursor
+
+
+def _packed(order: ToPack, stored: list[bytes]) -> Pack:
+    if records.are_plain(stored):
+        return Pack(order.commit, order.keep, records.pack_plain(stored), 0)
+    folded = list(records.read(stored))
     left_out = _size(folded) - _size(records.without_repeats(folded))
-    return store.run(folding.pack(commit, keep, records.pack(folded), left_out))
+    return Pack(order.commit, order.keep, records.pack(folded), left_out)
 
 
 def _size(unpacked: list[records.Record]) -> int:

@@ -1,7 +1,5 @@
 """Rebuild an order's state, document and index entries from its event log. Changes nothing where the fold was right."""
 
-import orjson
-
 from shared.errors import GelatoRollupError
 from shared.rollup import State
 from shared.store import Store, folding, indexes, keys, records
@@ -55,7 +53,7 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
             stored=encode(outcome.stored, compress=document["terminal"]),
             cursor=len(whole),
             expires_ms=outcome.expires_ms,
-            document=orjson.dumps(document) if outcome.changed or not loaded.document_exists else b"",
+            document=outcome.text if outcome.changed or not loaded.document_exists else b"",
             announcement=outcome.announcement(now_us),
         )
         (written,) = store.run(folding.commit([commit]))

@@ -177,18 +177,35 @@ def announce(changes: Sequence[Change]) -> Operation[None]:
             yield from indexes.check(tenant, [reference])
 
 
-def pack(order: Commit, keep: int, packed: bytes, left_out_bytes: int) -> Operation[bool]:
-    """Replace the log's folded records behind the first `keep` packed ones by one packed record.
+class Pack(NamedTuple):
+    """Folded records of one order's log as one.
 
-    `order` is the commit before; `left_out_bytes`: of the records that the packed one leaves out.
+    `order` is the commit before; the first `keep` packed records stay; `left_out_bytes`: of the records that the packed one
+    leaves out.
     """
-    revision = b"%d" % (int(order.revision or 0) + 1)
-    arguments = (revision, order.cursor, keep, packed, order.generation, left_out_bytes)
-    (done,) = yield [Call(PACK, (keys.log(order.name), keys.meta(order.name)), arguments)]
-    return bool(done)
+
+    order: Commit
+    keep: int
+    packed: bytes
+    left_out_bytes: int
 
 
-def folded_records(name: str, first: int, cursor: int) -> Operation[list[bytes]]:
-    """The stored records from `first` up to the cursor."""
-    (records,) = yield [Call("LRANGE", (keys.log(name),), (first, cursor - 1))]
-    return list(records)
+def packing(packs: Sequence[Pack]) -> Operation[list[bool]]:
+    """Replace folded records, each if its order is as it was committed; whether each was replaced."""
+    items = [
+        (
+            (keys.log(order.name), keys.meta(order.name)),
+            (b"%d" % (int(order.revision or 0) + 1), order.cursor, keep, packed, order.generation, left_out_bytes),
+        )
+        for order, keep, packed, left_out_bytes in packs
+    ]
+    (results,) = yield [Batch(PACK, items)]
+    return [result == 1 for result in results]
+
+
+def folded_records(ranges: Sequence[tuple[str, int, int]]) -> Operation[list[list[bytes]]]:
+    """The stored records of some orders: `(name, first, cursor)`, from the first up to the cursor."""
+    if not ranges:
+        return []
+    answers = yield [Call("LRANGE", (keys.log(name),), (first, cursor - 1)) for name, first, cursor in ranges]
+    return [list(answer) for answer in answers]

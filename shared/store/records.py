@@ -21,6 +21,7 @@ from shared.facts import FETCHED, POSTED, WEBHOOK
 CLOSED: Final = "C"
 PARKED: Final = "P"
 _PACKED: Final = b"Z"
+_PLAIN: Final = b"WSFC"
 _CAME_AS: Final = {"W": WEBHOOK, "S": POSTED, "F": FETCHED}
 _LETTER: Final = {came_as: letter for letter, came_as in _CAME_AS.items()}
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -128,10 +129,18 @@ def without_repeats(records: Iterable[Record]) -> list[Record]:
 
 def pack(records: Iterable[Record]) -> bytes:
     """Several records as one, without repeats."""
-    kept = without_repeats(records)
+    return pack_plain([record.encoded() for record in without_repeats(records)])
+
+
+def are_plain(stored: Iterable[bytes]) -> bool:
+    """Whether stored records may be packed as they are: none is packed, none repeats another, nothing was parked."""
+    return all(each[0] in _PLAIN for each in stored)
+
+
+def pack_plain(stored: list[bytes]) -> bytes:
+    """Stored records as one, as they are."""
     compressor = zlib.compressobj(level=6, zdict=_DICTIONARY)
-    packed = compressor.compress(_ENCODER.encode([record.encoded() for record in kept])) + compressor.flush()
-    return _PACKED + packed
+    return _PACKED + compressor.compress(_ENCODER.encode(stored)) + compressor.flush()
 
 
 def _decode(stored: bytes) -> Record:

@@ -14,7 +14,7 @@ from support.polling import eventually
 from support.server import Server
 
 from shared import document as documents
-from shared import facts, rollup
+from shared import facts, rollup, typed
 from shared.settings import Settings
 from shared.store import Store, keys, orders, scripts
 from shared.store.calls import Batch, Step
@@ -54,14 +54,14 @@ class Bug:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Bug:
     """A bug in reading events."""
-    bug, right = Bug(), facts.read_facts
+    bug, right = Bug(), typed.read_facts
 
     def wrong(*arguments: Any) -> facts.Facts:
         said = right(*arguments)
         bug.bite([line.reference for line in said.lines])
         return said
 
-    monkeypatch.setattr(facts, "read_facts", wrong)
+    monkeypatch.setattr(typed, "read_facts", wrong)
     return bug
 
 
@@ -368,7 +368,7 @@ def test_a_state_of_another_version_is_made_again_from_the_log(store: Store, ser
 def test_rqs_timeout_in_the_middle_of_a_fold_parks_nothing(
     store: Store, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = facts.read_facts
+    right = typed.read_facts
     hang = [True]
 
     def slow(*arguments: Any) -> facts.Facts:
@@ -381,7 +381,7 @@ def test_rqs_timeout_in_the_middle_of_a_fold_parks_nothing(
         while True:
             fold_once(store, FAST._replace(tries=1), lease_seconds=0.05)
 
-    monkeypatch.setattr(facts, "read_facts", slow)
+    monkeypatch.setattr(typed, "read_facts", slow)
     accept(store, webhook("A", "mug"), webhook("A", POISON), webhook("B", "mug"))
     for _ in range(2):  # really RQ's, by SIGALRM; more often than the event may be tried
         with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):

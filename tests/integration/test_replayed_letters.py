@@ -10,7 +10,7 @@ import structlog
 from support.polling import eventually
 from support.server import Server
 
-from shared import facts
+from shared import facts, typed
 from shared.events import Usable, read_webhook
 from shared.snapshots import Sanitised, classify_snapshot
 from shared.store import Store, dead_letters, due, intake, keys, letter_lists, orders, replays
@@ -39,7 +39,7 @@ class Bug:
 
 @pytest.fixture
 def bug(monkeypatch: pytest.MonkeyPatch) -> Bug:
-    found, right = Bug(), facts.read_facts
+    found, right = Bug(), typed.read_facts
 
     def wrong(*arguments: Any) -> facts.Facts:
         said = right(*arguments)
@@ -47,7 +47,7 @@ def bug(monkeypatch: pytest.MonkeyPatch) -> Bug:
             raise ValueError("a bug for tests")
         return said
 
-    monkeypatch.setattr(facts, "read_facts", wrong)
+    monkeypatch.setattr(typed, "read_facts", wrong)
     return found
 
 
