@@ -1,13 +1,11 @@
 """`gelato-rollup config`: the settings in force."""
 
 import dataclasses
-import os
-from typing import Any
 
 import click
 from rich.table import Table
 
-from ops import secrets
+from ops import readable
 from ops.cli.common import USAGE, as_json, fail, out, print_json
 from shared import in_force, tenants
 from shared.errors import ConfigurationError
@@ -22,15 +20,14 @@ def config(as_json: bool, markdown: bool) -> None:
     if markdown:
         click.echo(reference())
         return
-    problem: str | None = None
-    try:
-        settings = secrets.with_generated(Settings.from_environment())
-        known: Any = tenants.load(settings)
-    except ConfigurationError as error:
-        # What is broken must not hide the rest.
-        problem, settings, known = str(error), _what_can_be_read(), None
+    settings, problem = readable.settings()  # what is broken must not hide the rest
+    names = None
+    if problem is None:
+        try:
+            names = sorted(tenants.load(settings).by_name)
+        except ConfigurationError as error:
+            problem = str(error)
     shown = in_force.shown(settings)
-    names = sorted(known.by_name) if known is not None else None
     if as_json:
         rows = [{"variable": row.variable, "value": row.value, "from": row.origin, "about": row.about} for row in shown]
         where = in_force.data_server(settings)
@@ -54,15 +51,3 @@ def reference() -> str:
         default = "" if each.default in (None, ()) else f"`{in_force.masked(each.default)}`"
         lines.append(f"| `{each.metadata['variable']}` | {default} | {each.metadata['about']} |")
     return "\n".join(lines)
-
-
-def _what_can_be_read() -> Settings:
-    """The settings, leaving out one broken variable after another."""
-    environment = dict(os.environ)
-    for each in dataclasses.fields(Settings):
-        variable = each.metadata["variable"]
-        try:
-            Settings.from_environment({variable: environment.get(variable, "")})
-        except ConfigurationError:
-            environment[variable] = ""
-    return secrets.with_generated(Settings.from_environment(environment))

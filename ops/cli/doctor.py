@@ -15,10 +15,11 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 @click.command()
 @as_json
-def doctor(as_json: bool) -> None:
-    """Check configuration, server, workers, spool and disk; ends with 1 on an error."""
+@click.option("--url", help="The webhooks' public URL: a test notification is posted there, as Gelato would.")
+def doctor(as_json: bool, url: str | None) -> None:
+    """Check configuration, server, workers, dead letters, spool and disk; ends with 1 on an error."""
     log.configure("error")
-    findings = examination.examine()
+    findings = examination.examine(url)
     if as_json:
         print_json(
             [

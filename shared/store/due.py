@@ -43,6 +43,13 @@ class Pending(NamedTuple):
     oldest_ms: int
 
 
+class Leases(NamedTuple):
+    """Orders under a lease, and those of them whose lease ran out long ago."""
+
+    held: int
+    stuck: int
+
+
 def mark(names: Iterable[str]) -> Operation[None]:
     """Mark orders as due and wake a shift."""
     items = [(_shard_keys(keys.shard_of(name)), (name,)) for name in names]
@@ -113,6 +120,18 @@ def pending() -> Operation[Pending]:
     ]
     oldest = min((float(first[1]) for first in firsts if first), default=now_ms)
     return Pending(sum(counts[0::2]), sum(counts[1::2]), max(0, int(now_ms - oldest)))
+
+
+def leases(grace_ms: int) -> Operation[Leases]:
+    """The orders under a lease; stuck are those whose lease ran out more than `grace_ms` ago and was not taken over."""
+    time, *held = yield [Call("TIME"), *(Call("HKEYS", (keys.leases(shard),)) for shard in _ALL_SHARDS)]
+    asked = [(shard, names) for shard, names in zip(_ALL_SHARDS, held, strict=True) if names]
+    if not asked:
+        return Leases(0, 0)
+    ends = yield [Call("ZMSCORE", (keys.due(shard),), tuple(names)) for shard, names in asked]
+    latest = _milliseconds(time) - grace_ms
+    stuck = sum(1 for part in ends for end in part if end is not None and float(end) < latest)
+    return Leases(sum(len(names) for _, names in asked), stuck)
 
 
 def _shard_keys(shard: int) -> tuple[str, ...]:

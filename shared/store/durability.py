@@ -110,17 +110,17 @@ def promises() -> Operation[Promises]:
     nodes = [info] if "redis_version" in info else list(info.values())  # a cluster answers per node
     facts = nodes[0]
     try:
-        (answer,) = yield [Call("CONFIG GET", (), ("appendfsync",))]
-        appendfsync = _configured(answer)
+        (answer,) = yield [Call("CONFIG GET", (), ("appendfsync", "save"))]
+        configured = _configured(answer)
     except ResponseError:
-        appendfsync = None
+        configured = {}
     return Promises(
         version=str(facts.get("valkey_version") or facts["redis_version"]),
         role=str(facts.get("role", "master")),
         replicas=int(facts.get("connected_slaves", 0)),
         aof=bool(int(facts.get("aof_enabled", 0))),
-        appendfsync=appendfsync,
-        rdb=int(facts.get("rdb_last_save_time", 0)) > 0 and facts.get("rdb_last_bgsave_status") == "ok",
+        appendfsync=configured.get("appendfsync"),
+        rdb=configured.get("save") != "" and facts.get("rdb_last_bgsave_status") == "ok",
         maxmemory=int(facts.get("maxmemory", 0)),
         maxmemory_policy=str(facts.get("maxmemory_policy", "unknown")),
         now_us=_microseconds(time),
@@ -145,11 +145,13 @@ def waited(answer: Any, replicas: int, *, fsync: bool) -> bool:
     return int(answer) >= replicas
 
 
-def _configured(answer: Any) -> str | None:
+def _configured(answer: Any) -> dict[str, str]:
     pairs = answer.items() if isinstance(answer, dict) else zip(answer[0::2], answer[1::2], strict=True)
-    for _, value in pairs:
-        return value.decode() if isinstance(value, bytes) else str(value)
-    return None
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _microseconds(time: Any) -> int:

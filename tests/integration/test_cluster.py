@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from support import events
 from support.polling import eventually
 from support.processes import OPS_TOKEN, SECRET, Process, Receiver, environment, fixture
+from support.scrape import scrape, value
 from support.server import Server
 from support.servers import Cluster, own_answers
 
@@ -217,6 +218,10 @@ def test_commands_and_routes_look_at_a_cluster(
     assert pages == expected | {"watched"}
     ready = receiver.get("/readyz")
     assert (ready.status_code, ready.json()["where"]) == (200, "redis")
+    samples = scrape(receiver.base)
+    assert value(samples, "gelato_redis_up") == 1
+    assert value(samples, "gelato_orders", state="open") == 31
+    eventually(lambda: value(scrape(receiver.base), "gelato_events_folded_total") >= 31, what="the folds to be counted")
     checks = orjson.loads(command("doctor", "--json"))
     assert {each["check"] for each in checks} >= {"server", "work", "queue"}
     assert [each for each in checks if each["level"] == "error"] == []
