@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from receiver import dead_letters, gelato, health, order_list, orders, snapshots
+from receiver import changes, dead_letters, gelato, health, order_list, orders, snapshots
 from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
@@ -36,6 +36,11 @@ class Receiver:
         self.app = app
         self.state = app.state
         self.webhooks = webhooks
+
+    def stopping(self) -> None:
+        """The server is asked to stop: end the answers that would go on for ever."""
+        service: Service = self.state.service
+        service.feed.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the lifespan."""
@@ -76,6 +81,8 @@ def create_app(settings: Settings | None = None) -> Receiver:
             Route("/tenants/{tenant}/orders", order_list.listed),
             Route("/tenants/{tenant}/orders/{reference}", orders.one),
             Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
+            Route("/orders/{reference}/changes", changes.of_order),
+            Route("/tenants/{tenant}/orders/{reference}/changes", changes.of_order),
             *dead_letters.ROUTES,
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),

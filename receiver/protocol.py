@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEADERS_SECONDS: Final = 10.0
 #: From the end of the headers to the end of the body: a megabyte at 35 kB a second.
 BODY_SECONDS: Final = 30.0
+#: For some of an answer that a client does not read: 64 KiB of it and what the system buffers.
+STALLED_SECONDS: Final = 30.0
 #: Request line and headers together; checked as they come, before anything is known of their sender.
 MAX_HEAD_BYTES: Final = 65_536
 _TOO_SLOW: Final = (
@@ -23,12 +25,13 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers, or body, do not come in time.
+    """Closes a connection whose headers, or body, do not come in time, or whose answer is not read.
 
-    A request that comes in one piece, as nearly all do, never starts a clock.
+    A request that comes in one piece, as nearly all do, never starts a clock. An answer may go on for ever.
     """
 
     _clock: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _in_headers = False
     _head_bytes = 0
 
@@ -68,7 +71,31 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop_clock()
+        self._read_again()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server is asked to stop: the application ends what would go on for ever."""
+        stopping = getattr(self.app, "stopping", None)
+        if stopping is not None:
+            stopping()
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer as fast as it comes. Closing would wait for it to read: it is cut off."""
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _start_clock(self, seconds: float) -> None:
         if self._clock is None:

@@ -9,6 +9,7 @@ from receiver.access import Access
 from receiver.counts import Counts
 from receiver.door import Door
 from receiver.drain import Drain
+from receiver.feed import Feed
 from receiver.in_flight import InFlight
 from receiver.quota import Quota
 from receiver.readiness import Readiness
@@ -47,6 +48,7 @@ class Service:
     store: AsyncStore
     door: Door = field(init=False)
     quota: Quota = field(init=False)
+    feed: Feed = field(init=False)
     apis: OrderApis = field(init=False)
     in_flight: InFlight = field(init=False)
     replicas: Replicas = field(init=False)
@@ -66,6 +68,7 @@ class Service:
     def __post_init__(self) -> None:
         settings = self.settings
         self.quota = Quota(settings.requests_per_second)
+        self.feed = Feed(self.store, most=settings.max_streams, most_per_tenant=settings.max_streams_per_tenant)
         self.apis = OrderApis(self.store, settings)
         self.in_flight = InFlight(settings.api_concurrency)
         spool = None
@@ -110,6 +113,7 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what is on its way, and close."""
+        await self.feed.close()
         await self._tell_readiness()  # until now
         await self.door.drain()
         if self._drain is not None:

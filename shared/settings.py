@@ -247,6 +247,15 @@ class Settings:
         _seconds,
         "After a submit without an answer, a repeat with its Idempotency-Key searches for the order; not sooner than this.",
     )
+    max_streams: int = _setting(
+        "GELATO_MAX_STREAMS",
+        1_000,
+        _positive,
+        "So many clients may follow changes (server-sent events) of one receiver process; beyond it 503.",
+    )
+    max_streams_per_tenant: int = _setting(
+        "GELATO_MAX_STREAMS_PER_TENANT", 200, _positive, "So many of them may be of one tenant."
+    )
     max_dead_letters: int = _setting(
         "GELATO_MAX_DEAD_LETTERS",
         1_000_000,

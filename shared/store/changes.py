@@ -98,6 +98,23 @@ def read(after: bytes, count: int, block_ms: int | None) -> Operation[list[Entry
     return _entries(answer)
 
 
+def after(entry_id: bytes, count: int) -> Operation[list[Entry]]:
+    """Entries after an id that are there now."""
+    (page,) = yield [Call("XRANGE", (keys.CHANGES,), (b"(" + entry_id, "+", "COUNT", count))]
+    return [Entry(each, _change(fields)) for each, fields in page]
+
+
+def is_trimmed(entry_id: bytes) -> Operation[bool]:
+    """Whether entries after an id may have been trimmed. Errs on the side of yes."""
+    (oldest,) = yield [Call("XRANGE", (keys.CHANGES,), ("-", "+", "COUNT", 1))]
+    return not oldest or later(oldest[0][0], entry_id)
+
+
+def later(one: bytes, other: bytes) -> bool:
+    """Whether an id comes after another."""
+    return _parsed(one) > _parsed(other)
+
+
 def changed_since(tenant: str, since_ms: int, count: int) -> Operation[list[Listed]]:
     """A tenant's orders that changed at or after a time, longest ago first."""
     (answer,) = yield [

@@ -20,10 +20,11 @@ from support.servers import Cluster, own_answers
 
 from gelato_rollup import Change, Reader
 from ops.simulator.run import Options, simulate
+from receiver.feed import Feed
 from shared.errors import StoreUnavailable
 from shared.events import Usable, classify_webhook
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, due, indexes, intake, keys, orders, search
+from shared.store import AsyncStore, Store, changes, due, indexes, intake, keys, orders, search
 from shared.store.calls import Operation
 from shared.store.intake import Incoming, Result
 from worker.shift import shift
@@ -437,3 +438,21 @@ def test_indexes_of_a_cluster_find_follow_and_forget(cluster: Cluster, store: St
         assert store.run(orders.erase("default", f"order {n}/é")) == 4
     left = {key for node in cluster.held() for key in node}
     assert left <= {keys.CHANGES, keys.WAKE}
+
+
+def test_a_receivers_feed_follows_the_changes_of_a_cluster(cluster: Cluster, store: Store) -> None:
+    async def play() -> list[str]:
+        own = AsyncStore.from_url(cluster.url)
+        feed = Feed(own, most=5, most_per_tenant=5)
+        try:
+            async with feed.subscribe("default") as subscription, asyncio.timeout(10):
+                await asyncio.to_thread(accept, store, *(incoming(reference, 0) for reference in "ABC"))
+                await asyncio.to_thread(fold_all, store)
+                told = [await anext(subscription) for _ in range(3)]
+            assert await own.run(changes.after(told[0].id, 10)) == told[1:]
+            return [entry.change["orderReferenceId"] for entry in told if entry.change is not None]
+        finally:
+            await feed.close()
+            await own.close()
+
+    assert sorted(asyncio.run(play())) == ["A", "B", "C"]
