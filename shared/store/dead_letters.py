@@ -22,6 +22,10 @@ FOLD_ERROR: Final = "fold-error"
 ORDER_LIMIT: Final = "order-limit"
 REASONS: Final = (INVALID_JSON, INVALID_EVENT, UNKNOWN_EVENT, FOLD_ERROR, ORDER_LIMIT)
 
+#: The most bytes that the payloads of all dead letters together may have: whoever knows a secret may send a megabyte at a
+#: time, and a full Redis takes nobody's events.
+MAX_BYTES: Final = 1 << 30
+
 _FIELDS: Final = (
     "tenant",
     "reason",
@@ -92,10 +96,16 @@ def letter_id(tenant: str, body: bytes, came_as: str = WEBHOOK) -> str:
 def bury(letter: DeadLetter, *, most: int | None = None) -> Operation[int]:
     """Keep a dead letter; how often it was seen by now, 0 if there are `most` already and this one is not kept.
 
-    Letters of events that were accepted have no limit: they were answered for.
+    Nor is it where their payloads are `MAX_BYTES` long already. Letters of events that were accepted have no limit: they
+    were answered for.
     """
-    known, kept = yield [Call("EXISTS", (keys.dead_letter(letter.id),)), Call("ZCARD", (keys.DEAD_LETTERS,))]
-    if not known and most is not None and kept >= most:
+    known, kept, held = yield [
+        Call("EXISTS", (keys.dead_letter(letter.id),)),
+        Call("ZCARD", (keys.DEAD_LETTERS,)),
+        Call("GET", (keys.DEAD_LETTERS_BYTES,)),
+    ]
+    too_long = kept and int(held or 0) + len(letter.payload or b"") > MAX_BYTES
+    if not known and most is not None and (kept >= most or too_long):
         yield [Call("HINCRBY", (keys.DEAD_LETTERS_DROPPED,), (letter.reason, 1))]
         return 0
     (count,) = yield from bury_all([letter])
@@ -115,6 +125,8 @@ def bury_all(letters: Sequence[DeadLetter]) -> Operation[list[int]]:
             former = now._replace(reason=_text(reason), detail=_text(detail), reference=_text(reference) or None)
             now = now._replace(reference=letter.reference or former.reference)
         places.append((now, former))
+    longer = sum(len(letter.payload or b"") for letter, (_, former) in zip(letters, places, strict=True) if not former)
+    yield [Call("INCRBY", (keys.DEAD_LETTERS_BYTES,), (longer,))]
     yield from letter_index.place(places)
     return [int(count) for count, *_ in answers]
 
@@ -171,7 +183,10 @@ def remove(ids: Sequence[str]) -> Operation[list[Letter | None]]:
     there = [letter for letter in letters if letter is not None]
     if there:
         yield from letter_index.unplace([letter.place for letter in there])
-        yield [Call("DEL", (keys.dead_letter(letter.id),)) for letter in there]
+        lengths = yield [Call("HSTRLEN", (keys.dead_letter(letter.id),), ("payload",)) for letter in there]
+        gone = yield [Call("DEL", (keys.dead_letter(letter.id),)) for letter in there]
+        shorter = sum(length for length, deleted in zip(lengths, gone, strict=True) if deleted)
+        yield [Call("DECRBY", (keys.DEAD_LETTERS_BYTES,), (shorter,))]
     return letters
 
 

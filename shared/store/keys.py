@@ -57,6 +57,8 @@ REPLAYS: Final = PREFIX + "replays"
 REPLAYS_RUNNING: Final = PREFIX + "replays-running"
 #: A list of at most one element, on which whoever carries replays blocks.
 REPLAYS_WAKE: Final = PREFIX + "replays-wake"
+#: How long the payloads of all dead letters are together, bytes.
+DEAD_LETTERS_BYTES: Final = PREFIX + "dead-letters-bytes"
 #: How many dead letters were not kept because there were too many, by reason.
 DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
