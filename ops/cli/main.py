@@ -7,6 +7,7 @@ import click
 
 from ops.cli.bench import bench
 from ops.cli.config import config
+from ops.cli.dead_letters import dead_letters
 from ops.cli.doctor import doctor
 from ops.cli.metrics import metrics
 from ops.cli.orders import orders
@@ -33,5 +34,5 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, sandbox, orders, reconcile, doctor, config, metrics, bench):
+for each in (up, receiver, worker, simulate, sandbox, orders, dead_letters, reconcile, doctor, config, metrics, bench):
     main.add_command(each)

@@ -1,0 +1,214 @@
+"""`gelato-rollup dead-letters`: what could not be used, and what operators do about it."""
+
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+import click
+import orjson
+
+from ops import letters as drawing
+from ops import mending
+from ops.cli.common import (
+    FOUND_SOMETHING_WRONG,
+    USAGE,
+    as_json,
+    command,
+    err,
+    fail,
+    open_store,
+    out,
+    print_json,
+    progress,
+    settings_in_force,
+)
+from ops.cli.replays import replay, replays
+from ops.cli.selecting import mend_lists, operator, selecting, selection_of
+from ops.tree import visible
+from shared import letters as describing
+from shared.store import Store, audit, letter_lists
+from shared.store import dead_letters as stored
+from shared.store.letter_lists import Position, Selection
+
+_AT_ONCE = 200
+
+
+@click.group(name="dead-letters")
+def dead_letters() -> None:
+    """Look at dead letters: list, show, audit. Mend them: replay, discard, export, import."""
+
+
+dead_letters.add_command(replay)
+dead_letters.add_command(replays)
+
+
+@dead_letters.command(name="list")
+@selecting
+@click.option("--each", is_flag=True, help="Each letter, not the groups.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
+@as_json
+@command
+def list_(each: bool, limit: int, as_json: bool, **narrowed: Any) -> None:
+    """List dead letters by cause: reason and detail, those seen last first. With an order or a time: each letter."""
+    selection = selection_of(narrowed)
+    with open_store(settings_in_force()) as store:
+        mend_lists(store)
+        total, dropped = store.run(letter_lists.count()), store.run(stored.dropped())
+        if each or narrowed["order"] or narrowed["since"] or narrowed["until"]:
+            found = [describing.described(letter) for letter in _letters(store, selection, limit)]
+            content: dict[str, Any] = {"deadLetters": found}
+            table = drawing.letters_table(found)
+        else:
+            groups = store.run(letter_lists.groups(selection, limit))
+            content = {"groups": [describing.described_group(group) for group in groups]}
+            table = drawing.groups_table(content["groups"])
+    if as_json:
+        print_json({**content, "total": total, "dropped": dropped})
+        return
+    out.print(table)
+    err.print(f"{total} dead letters", highlight=False)
+    for reason, number in dropped.items():
+        err.print(f"{number} more of {reason} were not kept: GELATO_MAX_DEAD_LETTERS was reached", style="red")
+
+
+@dead_letters.command()
+@click.argument("letter_id", metavar="ID")
+@as_json
+@command
+def show(letter_id: str, as_json: bool) -> None:
+    """Show one dead letter: what is wrong with it, its payload, its traceback."""
+    with open_store(settings_in_force()) as store:
+        letter = store.run(stored.one(letter_id))
+    if letter is None:
+        fail(f"no dead letter {visible(letter_id)}: replayed or discarded meanwhile?", FOUND_SOMETHING_WRONG)
+    described = describing.described(letter)
+    if as_json:
+        print_json(described)
+    else:
+        out.print(drawing.drawn(described))
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@selecting
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--because", required=True, help="Why: kept in the audit log.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@command
+def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_json: bool, **narrowed: Any) -> None:
+    """Delete dead letters for good. Events that were parked stay out of their orders' documents."""
+    selection = selection_of(narrowed)
+    if [bool(ids), everything, any(narrowed.values())].count(True) != 1:
+        fail("name some ids, or select by options, or say --all: one of them", USAGE)
+    with open_store(settings_in_force()) as store, progress() as bar:
+        selected = len(ids) or store.run(letter_lists.selected(selection))
+        if not yes:
+            click.confirm(f"Discard {selected} dead letters? This cannot be undone", abort=True, err=True)
+        what: dict[str, Any] = {"reason": because} | (
+            {"ids": list(ids)} if ids else {"selection": describing.described_selection(selection)}
+        )
+        store.run(audit.note(operator(), "discard", what))
+        task = bar.add_task("discarding", total=selected)
+        gone = 0
+        lots = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)) if ids else _ids(store, selection)
+        for lot in lots:
+            gone += sum(letter is not None for letter in store.run(stored.remove(lot)))
+            bar.advance(task, len(lot))
+        store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
+    if as_json:
+        print_json({"discarded": gone})
+    else:
+        out.print(f"{gone} discarded", highlight=False)
+    if gone < len(ids):
+        fail(f"{len(ids) - gone} were not there", FOUND_SOMETHING_WRONG)
+
+
+@dead_letters.command(name="export")
+@selecting
+@click.option("--output", type=click.File("wb"), default="-", help="Where to; standard output without it.")
+@command
+def export(output: IO[bytes], **narrowed: Any) -> None:
+    """Write dead letters as JSON Lines, oldest first: to be mended in an editor, and imported."""
+    selection = selection_of(narrowed)
+    with open_store(settings_in_force()) as store, progress() as bar:
+        mend_lists(store)
+        task = bar.add_task("exporting", total=store.run(letter_lists.selected(selection)))
+        number = 0
+        for letter in _letters(store, selection, None, oldest_first=True):
+            output.write(orjson.dumps(describing.described(letter), option=orjson.OPT_APPEND_NEWLINE))
+            number += 1
+            bar.advance(task)
+        output.flush()
+        what = {"selection": describing.described_selection(selection)}
+        store.run(audit.note(operator(), "export", what, {"exported": number}))
+
+
+@dead_letters.command(name="import")
+@click.argument("file", type=click.File("rb"))
+@as_json
+@command
+def import_(file: IO[bytes], as_json: bool) -> None:
+    """Send mended dead letters, as `export` wrote them, through the same door as new events.
+
+    Each keeps its first time of receipt; the letter leaves once the mended event is folded. A line that cannot be used
+    changes nothing, and is named.
+    """
+    with open_store(settings_in_force()) as store, progress() as bar:
+        task = bar.add_task("sending", total=None)
+        store.run(audit.note(operator(), "import", {"file": visible(file.name)}))
+        done = mending.send_lines(store, file, lambda lines: bar.advance(task, lines))
+        counts = {fate.value: number for fate, number in done.counts.items()}
+        outcome = counts | ({"unusable": len(done.problems)} if done.problems else {})
+        store.run(audit.note(operator(), "imported", {"file": visible(file.name)}, outcome))
+    if as_json:
+        print_json({"counts": counts, "problems": [{"line": n, "problem": text} for n, text in done.problems]})
+    else:
+        out.print(drawing.summary(counts))
+    for number, problem in done.problems:
+        err.print(f"line {number}: {visible(problem)}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if done.problems or any(counts.get(fate) for fate in ("dead", "unreplayable")):
+        sys.exit(FOUND_SOMETHING_WRONG)
+
+
+@dead_letters.command(name="audit")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@as_json
+@command
+def audit_(limit: int, as_json: bool) -> None:
+    """List who did what with dead letters, newest first."""
+    with open_store(settings_in_force()) as store:
+        found = [describing.described_deed(deed) for deed in store.run(audit.latest(limit))]
+    if as_json:
+        print_json(found)
+        return
+    for each in found:
+        what, outcome = orjson.dumps(each["what"]).decode(), orjson.dumps(each["outcome"]).decode()
+        line = f"{each['at']}  {visible(each['who'])}  {each['action']}  {visible(what)}"
+        out.print(line if outcome == "{}" else f"{line}  {outcome}", markup=False, highlight=False)
+
+
+def _letters(
+    store: Store, selection: Selection, limit: int | None, *, oldest_first: bool = False
+) -> Iterator[stored.Letter]:
+    after: Position | None = None
+    number = 0
+    while limit is None or number < limit:
+        at_once = _AT_ONCE if limit is None else min(_AT_ONCE, limit - number)
+        page = store.run(letter_lists.page(selection, after, at_once, oldest_first=oldest_first))
+        yield from page.letters
+        number += len(page.letters)
+        after = page.after
+        if after is None:
+            break
+
+
+def _ids(store: Store, selection: Selection) -> Iterator[list[str]]:
+    after: Position | None = None
+    while True:
+        page = store.run(letter_lists.page(selection, after, _AT_ONCE, oldest_first=True, whole=False))
+        if page.letters:
+            yield [letter.id for letter in page.letters]
+        after = page.after
+        if after is None:
+            break
