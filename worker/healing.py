@@ -13,7 +13,7 @@ import orjson
 
 from shared import log, snapshots
 from shared.errors import UnusableEvent
-from shared.events import Usable
+from shared.events import Usable, optional_text
 from shared.facts import FETCHED
 from shared.orderapi import Answer, Broken, OrderApi, Page, pages, to_fold
 from shared.rollup import State
@@ -62,15 +62,18 @@ class Lot:
 class Healer:
     """Compares one tenant's orders with its order API.
 
-    `alone`: no other tenant uses the same key, so that every order there is this tenant's.
+    `others`: the tenants that use the same key, and so see the same orders.
     """
 
-    def __init__(self, store: AsyncStore, api: OrderApi, tenant: Tenant, policy: Policy, *, alone: bool) -> None:
+    def __init__(
+        self, store: AsyncStore, api: OrderApi, tenant: Tenant, policy: Policy, others: Sequence[Tenant] = ()
+    ) -> None:
         self._store = store
         self.api = api
         self._tenant = tenant
         self._policy = policy
-        self._alone = alone
+        self._alone = not others
+        self._others = {each.customer_reference for each in others} - {None}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         #: What became of the present lot so far.
         self.lot = Lot()
@@ -212,14 +215,19 @@ class Healer:
         return differ(said, after.document)
 
     def _is_ours(self, order: Mapping[str, Any], document: Document | None) -> bool:
-        """Whether an order is this tenant's: its customer's, or named in its document; or no other tenant has the key."""
-        wanted, given = self._tenant.customer_reference, order.get("customerReferenceId")
+        """Whether an order is this tenant's: its customer's, or anybody's where no other tenant has the key.
+
+        Being named in the tenant's document is enough only where the API does not say that it is another customer's: a
+        tenant can post snapshots, and so write any id into a document of its own.
+        """
+        wanted, given = self._tenant.customer_reference, optional_text(order.get("customerReferenceId"))
         if wanted is not None and given is not None:
-            if str(given) == wanted:
-                return True
-        elif self._alone:
+            return given == wanted
+        if self._alone:
             return True
-        return document is not None and str(order.get("id")) in document["connectedOrderIds"]
+        if given in self._others:
+            return False
+        return document is not None and optional_text(order.get("id")) in document["connectedOrderIds"]
 
     async def _bury(self, reason: str, detail: str, text: bytes, received: int, reference: str | None) -> None:
         name = self._tenant.name

@@ -64,7 +64,7 @@ class Reconciliation:
         """The healer of a tenant's orders. Raises `NotConfigured`."""
         policy = shift.policy_of(self._settings)
         api = self._apis.of(tenant, background=True)
-        return Healer(self._store, api, tenant, policy, alone=_is_alone(tenant, self._tenants))
+        return Healer(self._store, api, tenant, policy, _others(tenant, self._tenants))
 
     async def turns(self, seconds: float) -> Counts:
         """A slice of the round of each tenant whose turn it is, for some seconds in all."""
@@ -272,11 +272,10 @@ async def _turns(settings: Settings, stopped: Callable[[], bool]) -> None:
         await store.close()
 
 
-def _is_alone(tenant: Tenant, known: Tenants) -> bool:
-    """Whether what a tenant's key shows is all its own: no other has the same (for the same customer, at a connector)."""
+def _others(tenant: Tenant, known: Tenants) -> list[Tenant]:
+    """The tenants that see the same orders: they have the same key (at a connector, and are the same customer)."""
 
-    def shown(each: Tenant) -> tuple[object, ...]:
-        connector = "search_url" in each.api.urls
-        return (each.api.key, each.customer_reference if connector else None)
+    def sees(each: Tenant) -> tuple[object, ...]:
+        return (each.api.key, each.customer_reference if "search_url" in each.api.urls else None)
 
-    return not any(shown(each) == shown(tenant) for each in known if each.name != tenant.name)
+    return [each for each in known if each.name != tenant.name and sees(each) == sees(tenant)]
