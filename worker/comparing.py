@@ -7,15 +7,21 @@ A search tells of a hundred connected orders at once, and of each only its statu
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from shared import statuses
 from shared.clock import SECOND, parse_time
 from shared.events import Usable, content_digest
 from shared.schema import ConnectedDocument, Document
 from shared.snapshots import source
+from shared.store.records import Record
 
+#: `lacks` says so where an item may have more parcels than the document knows of: of the order statuses since the first
+#: parcel, each of which lists them all, one was missed. The order's log knows better (`lists_items`).
+IN_DOUBT: Final = "a step was missed"
 _DIGEST: Final = 16
-#: From here on an item is in a parcel.
-_IN_A_PARCEL: Final = frozenset({"shipped", "in_transit", "delivered", "returned"})
+#: From the first of these on an item is in a parcel.
+_ON_ITS_WAY: Final = ("shipped", "in_transit", "delivered", "returned")
 
 
 def lacks(document: Document | None, summary: Usable, digests: bytes) -> str | None:
@@ -24,10 +30,11 @@ def lacks(document: Document | None, summary: Usable, digests: bytes) -> str | N
     `digests`: of the contents that came in under the summary's identity (its id and `updatedAt`), as the intake knows them.
     """
     connected = None if document is None else document["orders"].get(summary.order_id)
+    in_full = _seen_in_full(summary, digests)
     if connected is None or connected["silent"]:
-        return "never heard of"
+        return None if in_full else "never heard of"  # it came in, and waits to be folded
     status = statuses.normalise(summary.content["fulfillmentStatus"])
-    if _seen_in_full(summary, digests):
+    if in_full:
         # All that there was at that `updatedAt`, which has whole seconds: the next change may have come within the same.
         return "status" if status not in (connected["reportedStatus"], connected["status"]) else None
     if not connected["items"]:
@@ -37,9 +44,23 @@ def lacks(document: Document | None, summary: Usable, digests: bytes) -> str | N
     updated = parse_time(summary.content.get("updatedAt"))
     if updated is not None and updated // SECOND * SECOND > _newest(connected):
         return "changed since"
-    if any(line["status"] in _IN_A_PARCEL and not line["fulfillments"] for line in connected["items"].values()):
+    if any(line["status"] in _ON_ITS_WAY and not line["fulfillments"] for line in connected["items"].values()):
         return "no parcel"
+    if status in _ON_ITS_WAY and not set(_ON_ITS_WAY[: _ON_ITS_WAY.index(status) + 1]) <= connected["timeline"].keys():
+        return IN_DOUBT
     return None
+
+
+def lists_items(log: Iterable[Record], order_id: str, status: str) -> bool:
+    """Whether an event of an order's log lists the items, and so the parcels, of a connected order at a status."""
+    for record in log:
+        if not record.is_event or b'"items"' not in record.text:
+            continue
+        said = orjson.loads(record.text)
+        same = str(said.get("orderId") or said.get("id")) == order_id
+        if same and said.get("items") and statuses.normalise(str(said.get("fulfillmentStatus"))) == status:
+            return True
+    return False
 
 
 def siblings(summary: Usable) -> list[str]:

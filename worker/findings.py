@@ -21,13 +21,13 @@ from shared.store import AsyncStore, orders, outages, reconciling, search
 from shared.store.listing import Listed
 from shared.store.search import Flag
 
-#: Orders compared at a time: one search, in one page where none of them is split.
-LOT: Final = 100
+#: Orders compared at a time: one search, and most often in one page (of a hundred), though some of them are split.
+LOT: Final = 60
 _DAY_MS: Final = 86_400_000
 #: What happened just before an outage may have been told during it; and clocks differ.
 _BEFORE_MS: Final = 60_000
 #: Another receiver may yet say that it was ready all the time.
-_SETTLED_MS: Final = 15_000
+SETTLED_MS: Final = 15_000
 
 
 class Stage(IntEnum):
@@ -143,7 +143,7 @@ class Findings:
     async def _of_outage(self, position: Position, stage: Stage) -> Found:
         if position.outage is None:
             found = await self._store.run(outages.since(position.outages_until))
-            settled = [each for each in found if each.to_ms < self.now_ms - _SETTLED_MS]
+            settled = [each for each in found if each.to_ms < self.now_ms - SETTLED_MS]
             if not settled:
                 return Found(at(position, self._following(Stage.OUTAGE_CHANGED)))
             began, ended = settled[0]

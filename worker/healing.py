@@ -1,6 +1,6 @@
 """Comparing orders with the order API, and folding what it knows better.
 
-Per lot of at most a hundred orders: their documents, one search (in pages), a `get` only where the summary shows that the
+Per lot of some dozens of orders: their documents, one search (in pages), a `get` only where the summary shows that the
 document lacks something (`worker.comparing`); then the answers go the way of every event, through the intake.
 """
 
@@ -18,6 +18,7 @@ from shared.facts import FETCHED
 from shared.orderapi import Answer, Broken, OrderApi, Page, pages, to_fold
 from shared.rollup import State
 from shared.schema import Document
+from shared.statuses import normalise
 from shared.store import AsyncStore, dead_letters, folding, intake, keys, orders, records
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.folding import Loaded
@@ -27,7 +28,7 @@ from shared.store.records import Record
 from shared.store.stored import Stored, decode
 from shared.tenants import Tenant
 from worker.advance import Policy, advance
-from worker.comparing import differ, lacks, siblings, tells_of_siblings
+from worker.comparing import IN_DOUBT, differ, lacks, lists_items, siblings, tells_of_siblings
 
 logger = log.get("worker.reconcile")
 
@@ -79,7 +80,7 @@ class Healer:
         self.lot = Lot()
 
     async def by_references(self, references: Sequence[str]) -> Lot:
-        """Compare some orders, at most a hundred. Raises what the client raises; `lot` then says what was done."""
+        """Compare some orders, a lot of them at most. Raises what the client raises; `lot` then says what was done."""
         lot = self.lot = Lot(looked_at=set(references))
         documents = await self._documents(references)
         summaries: dict[str, dict[str, _Summary]] = {reference: {} for reference in references}
@@ -143,6 +144,8 @@ class Healer:
         for each, digests in zip(flat, known, strict=True):
             reference = each.event.reference
             why = lacks(documents.get(reference), each.event, digests)
+            if why == IN_DOUBT and await self._is_told(each.event):
+                why = None
             if why is not None:
                 to_ask.setdefault(reference, []).append(each.event.order_id)
                 logger.debug("to be asked for", tenant=self._tenant.name, order=reference, why=why)
@@ -159,6 +162,11 @@ class Healer:
             for (reference, _), incoming in zip(asked, answers, strict=True):
                 learnt.setdefault(reference, []).extend(incoming)
             lot.healed |= await self._fold({reference: each for reference, each in learnt.items() if each})
+
+    async def _is_told(self, summary: Usable) -> bool:
+        """Whether the log holds all parcels of a connected order at the status that a summary says."""
+        log = await self._store.run(orders.log(self._tenant.name, summary.reference))
+        return lists_items(log, summary.order_id, normalise(summary.content["fulfillmentStatus"]))
 
     async def _ask(self, reference: str, order_id: str, document: Document | None) -> list[Incoming]:
         """All that the API knows of one connected order, as events; nothing where it does not know it, or it is not ours."""

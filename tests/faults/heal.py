@@ -25,6 +25,7 @@ from support.server import Server
 
 from ops.sandbox import Customer, Options, SandboxClient, Target, compare_state, running
 from shared.store import keys
+from worker import findings
 
 KEY = "the-key:of-the-sandbox"
 _HOUR = 3_600.0
@@ -62,8 +63,15 @@ class Outcome:
     wrong_before: int
     #: In more than that nobody had said how many connected orders there are: what only a `get` can mend.
     wrong_in_substance: int
+    #: As the sandbox has counted them.
+    gets_answered: int = 0
     steps: list[Step] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+
+    @property
+    def gets(self) -> int:
+        """Gets, as the service has counted them."""
+        return sum(step.said["gets"] for step in self.steps)
 
     @property
     def healed(self) -> int:
@@ -73,7 +81,7 @@ class Outcome:
     @property
     def gets_per_healed(self) -> float:
         """Gets per healed order, on average."""
-        return sum(step.said["gets"] for step in self.steps) / max(1, self.healed)
+        return self.gets / max(1, self.healed)
 
     def table(self) -> str:
         """As Markdown."""
@@ -92,8 +100,7 @@ class Outcome:
             per = "" if said["getsPerHealed"] is None else f"{said['getsPerHealed']:.2f}"
             row = (step.name, said["lookedAt"], said["searches"], said["gets"], said["healed"], per, step.wrong)
             lines.append("| " + " | ".join(map(str, row)) + " |")
-        gets = sum(step.said["gets"] for step in self.steps)
-        per_wrong = gets / max(1, self.wrong_in_substance)
+        per_wrong = self.gets / max(1, self.wrong_in_substance)
         lines += [
             "",
             f"All together {self.gets_per_healed:.2f} gets per healed order, and {per_wrong:.2f} for each of the ",
@@ -203,6 +210,7 @@ def _reconcile(
         outcome.steps.append(Step(name, orjson.loads(answer.stdout), len(wrong)))
         outcome.differences = [difference for found in wrong.values() for difference in found]
         tell(f"{name}: {answer.stdout.strip()}; {len(wrong)} rollups are wrong")
+    outcome.gets_answered = sandbox.counts()["calls"].get("get", 0)
     return outcome
 
 
@@ -213,7 +221,7 @@ def _still(server: Server) -> bool:
 def _settled_outage(server: Server) -> bool:
     """Reconciliation leaves an outage alone for a while: another receiver may say that it was ready."""
     newest = server.client.zrange(keys.OUTAGES, -1, -1, withscores=True)
-    return not newest or newest[0][1] < time.time() * 1000 - 16_000
+    return not newest or newest[0][1] < time.time() * 1000 - findings.SETTLED_MS - 1_000
 
 
 def _wrong(sandbox: SandboxClient, server: Server) -> dict[str, list[str]]:

@@ -20,6 +20,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from shared.clock import parse_time
+
 KEY = "a-key-for-tests:a-secret-half"
 #: Each answer holds these; nothing of the service may.
 PERSONAL = {
@@ -61,6 +63,14 @@ class Fault:
     #: Close the connection without an answer; `after`: once it was carried out.
     reset: bool = False
     after: bool = False
+
+
+def _placed_between(order: dict[str, Any], query: dict[str, Any]) -> bool:
+    placed, first, last = (
+        parse_time(each) for each in (order["createdAt"], query.get("startDate"), query.get("endDate"))
+    )
+    assert placed is not None
+    return (first is None or placed >= first) and (last is None or placed <= last)
 
 
 class Upstream:
@@ -168,7 +178,7 @@ class Upstream:
                 "lastName": PERSONAL["lastName"],
             }
             for order in self.orders.values()
-            if references is None or order["orderReferenceId"] in references
+            if (references is None or order["orderReferenceId"] in references) and _placed_between(order, query)
         ]
         offset = query.get("offset", 0)
         return 200, {"orders": found[offset : offset + query.get("limit", 50)]}
