@@ -5,7 +5,6 @@ error can show one by accident.
 """
 
 import dataclasses
-import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -13,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from shared import patience
+from shared import setting_kinds as kinds
 from shared.errors import ConfigurationError
-from shared.secret import URL_SCHEMES, Secret, SecretUrl
+from shared.secret import Secret, SecretUrl
+from shared.setting_kinds import Networks
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_TENANT: Final = "default"
-
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 def _setting(variable: str, default: Any, parse: Callable[[str], Any], about: str) -> Any:
@@ -30,87 +28,6 @@ def _setting(variable: str, default: Any, parse: Callable[[str], Any], about: st
     return field(default=default, metadata=metadata)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number <= 0:
-        raise ValueError("must be above 0")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e9:
-        raise ValueError("must be above 0")
-    return number
-
-
-def _yes_or_no(text: str) -> bool:
-    value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
-    if value is None:
-        raise ValueError("must be yes or no")
-    return value
-
-
-def _minutes(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1e6:
-        raise ValueError("must be 0 or above")
-    return number
-
-
-def _patience(text: str) -> str:
-    patience.read(text)
-    return text
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 100:
-        raise ValueError("must be a number from 0 to 100")
-    return number
-
-
-def _url(text: str) -> SecretUrl:
-    if text.partition("://")[0] not in URL_SCHEMES:
-        raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in URL_SCHEMES)}")
-    return SecretUrl(text)
-
-
-def _lease(text: str) -> float:
-    number = float(text)
-    if not 0.5 <= number <= 3600:
-        raise ValueError("must be from 0.5 to 3600")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError("must be a port, 0 to 65535")
-    return number
-
-
-def _networks(text: str) -> Networks:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _secrets(text: str) -> tuple[Secret, ...]:
-    return tuple(Secret(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _secret(text: str) -> Secret | None:
-    return Secret(text.strip()) if text.strip() else None
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text.lower()
-
-    return parse
-
-
 @dataclass(frozen=True)
 class Settings:
     """What is in force. `redis_url` None: nothing was said, so the embedded server is looked for first."""
@@ -118,37 +35,39 @@ class Settings:
     redis_url: SecretUrl | None = _setting(
         "REDIS_URL",
         None,
-        _url,
+        kinds.url,
         "The server with the data. Unset: the embedded server of `up`, if it runs, "
         f"else {DEFAULT_REDIS_URL}. `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`.",
     )
     rq_redis_url: SecretUrl | None = _setting(
-        "RQ_REDIS_URL", None, _url, "The server for RQ's queue; not a cluster. Unset: the same as REDIS_URL."
+        "RQ_REDIS_URL", None, kinds.url, "The server for RQ's queue; not a cluster. Unset: the same as REDIS_URL."
     )
     host: str = _setting("HOST", "127.0.0.1", str, "The address that the receiver listens on.")
-    port: int = _setting("PORT", 8000, _port, "The port that the receiver listens on.")
+    port: int = _setting("PORT", 8000, kinds.port, "The port that the receiver listens on.")
     webhook_header: str = _setting(
         "GELATO_WEBHOOK_HEADER", "X-Webhook-Secret", str, "The header in which Gelato sends the secret."
     )
     webhook_secrets: tuple[Secret, ...] = _setting(
         "GELATO_WEBHOOK_SECRET",
         (),
-        _secrets,
+        kinds.secrets,
         "The default tenant's secret; several, comma-separated, while it is rotated.",
     )
-    read_token: Secret | None = _setting("GELATO_READ_TOKEN", None, _secret, "Reads the default tenant's orders.")
+    read_token: Secret | None = _setting("GELATO_READ_TOKEN", None, kinds.secret, "Reads the default tenant's orders.")
     tenant_token: Secret | None = _setting(
-        "GELATO_TENANT_TOKEN", None, _secret, "Reads the default tenant's orders, submits, and posts snapshots."
+        "GELATO_TENANT_TOKEN", None, kinds.secret, "Reads the default tenant's orders, submits, and posts snapshots."
     )
-    ops_token: Secret | None = _setting("GELATO_OPS_TOKEN", None, _secret, "May do everything.")
-    metrics_token: Secret | None = _setting("GELATO_METRICS_TOKEN", None, _secret, "Asked for by `/metrics`, if set.")
+    ops_token: Secret | None = _setting("GELATO_OPS_TOKEN", None, kinds.secret, "May do everything.")
+    metrics_token: Secret | None = _setting(
+        "GELATO_METRICS_TOKEN", None, kinds.secret, "Asked for by `/metrics`, if set."
+    )
     tenants_file: Path | None = _setting(
         "GELATO_TENANTS_FILE", None, Path, "TOML file of further tenants; read again on SIGHUP."
     )
     trusted_proxies: Networks = _setting(
         "GELATO_TRUSTED_PROXIES",
-        _networks("127.0.0.0/8, ::1"),
-        _networks,
+        kinds.networks("127.0.0.0/8, ::1"),
+        kinds.networks,
         "Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the console believes.",
     )
     data_dir: Path = _setting(
@@ -157,52 +76,59 @@ class Settings:
     spool_persistent: bool = _setting(
         "GELATO_SPOOL_PERSISTENT",
         False,
-        _yes_or_no,
+        kinds.yes_or_no,
         "Says that GELATO_DATA_DIR outlives the process and the container: only then events are spooled there while "
         "Redis is away. `up` says so by itself.",
     )
-    spool_max_events: int = _setting("GELATO_SPOOL_MAX_EVENTS", 1_000_000, _positive, "The spool is full beyond this.")
-    spool_max_bytes: int = _setting("GELATO_SPOOL_MAX_BYTES", 1 << 30, _positive, "The spool is full beyond this.")
+    spool_max_events: int = _setting(
+        "GELATO_SPOOL_MAX_EVENTS", 1_000_000, kinds.positive, "The spool is full beyond this."
+    )
+    spool_max_bytes: int = _setting("GELATO_SPOOL_MAX_BYTES", 1 << 30, kinds.positive, "The spool is full beyond this.")
     patience_seconds: float = _setting(
         "GELATO_PATIENCE_SECONDS",
         0.18,
-        _seconds,
+        kinds.seconds,
         "Redis gets so long to take an event; then it goes to the spool (10 times as long where there is none).",
     )
     ack_replicas: int | None = _setting(
         "GELATO_ACK_REPLICAS",
         None,
-        _count,
+        kinds.count,
         "So many replicas must have an event before its 2xx. Unset: one, if any is connected; behind Sentinel also when "
         "they are gone, until most Sentinels confirm the primary. (Not in a cluster.)",
     )
     ack_fsync: bool = _setting(
         "GELATO_ACK_FSYNC",
         False,
-        _yes_or_no,
+        kinds.yes_or_no,
         "The server must have synced an event to its disk before its 2xx (WAITAOF).",
     )
     retention_days: int = _setting(
-        "GELATO_RETENTION_DAYS", 180, _positive, "A terminal order goes this many days after its last event."
+        "GELATO_RETENTION_DAYS", 180, kinds.positive, "A terminal order goes this many days after its last event."
     )
     open_retention_days: int = _setting(
-        "GELATO_OPEN_RETENTION_DAYS", 730, _positive, "Any other order goes this many days after its last event."
+        "GELATO_OPEN_RETENTION_DAYS", 730, kinds.positive, "Any other order goes this many days after its last event."
     )
     stuck_days: int = _setting(
-        "GELATO_STUCK_DAYS", 7, _positive, "An open order that nothing was heard of for so many days counts as stuck."
+        "GELATO_STUCK_DAYS",
+        7,
+        kinds.positive,
+        "An open order that nothing was heard of for so many days counts as stuck.",
     )
-    max_body_bytes: int = _setting("GELATO_MAX_BODY_BYTES", 1_048_576, _positive, "A longer body is refused with 413.")
+    max_body_bytes: int = _setting(
+        "GELATO_MAX_BODY_BYTES", 1_048_576, kinds.positive, "A longer body is refused with 413."
+    )
     requests_per_second: float = _setting(
         "GELATO_REQUESTS_PER_SECOND",
         2000.0,
-        _seconds,
+        kinds.seconds,
         "Reads and submits of one tenant per second and receiver process, twice that at once; beyond it 429. "
         "The ops token has no quota.",
     )
     api_key: Secret | None = _setting(
         "GELATO_API_KEY",
         None,
-        _secret,
+        kinds.secret,
         "The default tenant's key of Gelato's order API; other tenants' stand in the file.",
     )
     api_url: str = _setting(
@@ -211,79 +137,79 @@ class Settings:
     api_plain_http: bool = _setting(
         "GELATO_API_PLAIN_HTTP",
         False,
-        _yes_or_no,
+        kinds.yes_or_no,
         "Lets order APIs be asked over http:// on other machines: the key and all addresses travel unencrypted.",
     )
     api_requests_per_second: float = _setting(
         "GELATO_API_REQUESTS_PER_SECOND",
         100.0,
-        _seconds,
+        kinds.seconds,
         "The most requests per second with one key, of all processes together. Reconciliation gets half of them at most.",
     )
     api_timeout_seconds: float = _setting(
-        "GELATO_API_TIMEOUT_SECONDS", 20.0, _seconds, "The order API gets so long to answer one request."
+        "GELATO_API_TIMEOUT_SECONDS", 20.0, kinds.seconds, "The order API gets so long to answer one request."
     )
     api_concurrency: int = _setting(
         "GELATO_API_CONCURRENCY",
         32,
-        _positive,
+        kinds.positive,
         "Requests of one tenant that may be on their way to the order API at once, per receiver process; beyond it 429.",
     )
     reconcile_minutes: float = _setting(
         "GELATO_RECONCILE_MINUTES",
         15.0,
-        _minutes,
+        kinds.minutes,
         "So often the order API is asked about orders in doubt; 0: only when somebody asks for it.",
     )
     reconcile_after: str = _setting(
         "GELATO_RECONCILE_AFTER",
         "",
-        _patience,
+        kinds.silences,
         "How long an order may be silent, where it is not as usual: `shipped=3d, created=2h` (docs/reconciliation.md).",
     )
     api_settle_seconds: float = _setting(
         "GELATO_API_SETTLE_SECONDS",
         30.0,
-        _seconds,
+        kinds.seconds,
         "After a submit without an answer, a repeat with its Idempotency-Key searches for the order; not sooner than this.",
     )
     max_streams: int = _setting(
         "GELATO_MAX_STREAMS",
         1_000,
-        _positive,
+        kinds.positive,
         "So many clients may follow changes (server-sent events) of one receiver process; beyond it 503.",
     )
     max_streams_per_tenant: int = _setting(
-        "GELATO_MAX_STREAMS_PER_TENANT", 200, _positive, "So many of them may be of one tenant."
+        "GELATO_MAX_STREAMS_PER_TENANT", 200, kinds.positive, "So many of them may be of one tenant."
     )
     max_dead_letters: int = _setting(
         "GELATO_MAX_DEAD_LETTERS",
         1_000_000,
-        _positive,
+        kinds.positive,
         "Beyond this, new dead letters are counted and logged, not kept.",
     )
     fold_tries: int = _setting(
-        "GELATO_FOLD_TRIES", 5, _positive, "So often an event is tried before it becomes a dead letter."
+        "GELATO_FOLD_TRIES", 5, kinds.positive, "So often an event is tried before it becomes a dead letter."
     )
     fold_backoff_seconds: float = _setting(
         "GELATO_FOLD_BACKOFF_SECONDS",
         1.0,
-        _seconds,
+        kinds.seconds,
         "The wait after the first failed try; three times as long each next.",
     )
     lease_seconds: float = _setting(
         "GELATO_LEASE_SECONDS",
         15.0,
-        _lease,
+        kinds.lease,
         "How long a worker may hold an order; if it dies, the order waits so long.",
     )
     log_level: str = _setting(
-        "LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"), "The least level that is logged."
+        "LOG_LEVEL", "info", kinds.choice("debug", "info", "warning", "error"), "The least level that is logged."
     )
     log_format: str | None = _setting(
         "LOG_FORMAT",
         None,
-        _choice("json", "console"),
+        kinds.choice("json", "console"),
         "`json` or `console`. Unset: `console` on a terminal, else `json`.",
     )
 
