@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -76,8 +77,11 @@ async def submit(request: Request) -> Response:
         work = Submit(asked.service, asked.tenant, asked.api, order_of(body, text, content), key)
         answer = await work.answer()
         _check_key(request, answer)
-        await _fold(asked, answer)
+        told = _told_in_full(answer)
+        await _fold(asked, told or answer)
         response = _passed_on(request, answer)
+        if told is not None:
+            response.background = BackgroundTask(_learn, asked, told.orders()[0]["id"])
         if work.repeated:
             response.headers["idempotent-replayed"] = "true"
         return response
@@ -234,6 +238,27 @@ async def _fold(asked: _Asked, answer: Answer) -> None:
             logger.error("an answer is not folded", tenant=tenant, exc_info=each)
         else:
             asked.service.counts.snapshots[each.content["result"],] += 1
+
+
+def _told_in_full(answer: Answer) -> Answer | None:
+    """A connector may answer a submit with the order's id and reference alone: it was created, that much is certain."""
+    if not answer.is_success:
+        return None
+    with contextlib.suppress(InvalidJson, UnusableEvent):
+        orders = answer.orders()
+        if len(orders) == 1 and orders[0].get("id") is not None and "fulfillmentStatus" not in orders[0]:
+            body = canonical.dumps({**orders[0], "fulfillmentStatus": "created"})
+            return Answer(answer.status, body, received=answer.received)
+    return None
+
+
+async def _learn(asked: _Asked, order_id: Any) -> None:
+    """Ask for what the answer to a submit left out, after it was passed on: the items, and the connected orders."""
+    try:
+        with asked.service.in_flight.one_of(asked.tenant.name):
+            await _fold(asked, await asked.api.get(str(order_id)))
+    except (OrderApiError, TooMany) as error:
+        logger.info("reconciliation will ask for the rest of an order", tenant=asked.tenant.name, error=str(error))
 
 
 def _passed_on(request: Request, answer: Answer) -> Response:

@@ -231,6 +231,24 @@ class TestWhatIsFolded:
         found = document(store, "REF-1", "acme")
         assert (found["complete"], sorted(found["items"])) == (True, ["item-0", "item-1", "item-2"])
 
+    def test_a_short_answer_is_enough_and_the_rest_is_asked_for(
+        self, gelato: Intermediary, upstream: Upstream, store: Store, server: Server
+    ) -> None:
+        upstream.short, upstream.split = True, 2
+        made = gelato.submit()
+        assert sorted(made.json()) == ["createdAt", "id", "orderReferenceId"]
+        fold(store)
+        assert document(store, "REF-1", "acme")["status"] == "created"
+
+        def whole() -> bool:
+            fold(store)
+            found = document(store, "REF-1", "acme")
+            return found["complete"] is False and bool(found["items"])
+
+        eventually(whole, what="the rest to be known")
+        assert [asked.method for asked in upstream.asked] == ["POST", "GET"]
+        assert server.client.zcard("gelato:dead-letters") == 0
+
     def test_the_same_reference_of_another_customer_is_another_order(self, gelato: Intermediary, store: Store) -> None:
         ids = {tenant: gelato.submit(tenant=tenant).json()["id"] for tenant in ("acme", "beta")}
         fold(store)
