@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-import msgspec
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from receiver import ownership
+from receiver import ownership, searches
 from receiver.access import Role
 from receiver.http import CutOff, TooLarge, read_body
 from receiver.in_flight import TooMany
@@ -116,12 +115,9 @@ async def search(request: Request) -> Response:
     """`POST /tenants/{tenant}/gelato/orders:search`: the tenant's orders among those found."""
     async with _asking(request) as asked:
         content, _, _ = await _body(request, asked.service)
-        answer = await asked.api.search(content)
+        answer = await searches.search(asked.service, asked.tenant, asked.api, content)
         _check_key(request, answer)
-        if answer.is_success:
-            ours = await ownership.owned(asked.service, asked.tenant, _orders(answer))
-            answer = _only(answer, ours)
-            await _fold(asked, answer)
+        await _fold(asked, answer)
         return _passed_on(request, answer)
 
 
@@ -203,19 +199,6 @@ def _orders(answer: Answer) -> list[dict[str, Any]]:
         return answer.orders()
     except (InvalidJson, UnusableEvent):
         raise Broken("the order API answers with something that is no order", answer.status) from None
-
-
-def _only(answer: Answer, ours: list[bool]) -> Answer:
-    """A search's answer with the tenant's orders alone, each to the letter. Counts beside them may count others' too."""
-    try:
-        content = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
-        found = msgspec.json.decode(content["orders"], type=list[msgspec.Raw])
-        kept = b",".join(bytes(raw) for raw, our in zip(found, ours, strict=True) if our)
-    except (msgspec.DecodeError, KeyError, ValueError):
-        raise Broken("the order API answers a search with something else", answer.status) from None
-    if all(ours) and len(content) == 1:
-        return answer
-    return Answer(answer.status, b'{"orders":[' + kept + b"]}", answer.content_type, answer.received)
 
 
 async def _fold(asked: _Asked, answer: Answer) -> None:

@@ -63,6 +63,13 @@ def customer_to_send(service: Service, tenant: Tenant, customer: str) -> str | N
     return None if is_anothers(service, tenant, customer) else customer
 
 
+def shares_account(service: Service, tenant: Tenant) -> bool:
+    """Whether other tenants ask the order API with the same key; a connector is asked for one customer alone."""
+    return "url" in tenant.api.urls and any(
+        other.api.key == tenant.api.key and other.name != tenant.name for other in service.access.tenants
+    )
+
+
 def is_anothers(service: Service, tenant: Tenant, customer: str) -> bool:
     """Whether a customer reference is another tenant's that is asked for with the same key."""
     return any(

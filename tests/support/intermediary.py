@@ -11,7 +11,7 @@ import orjson
 from support.processes import Receiver, environment
 from support.upstream import KEY, Upstream
 
-#: Two customers of one connector, a merchant with a Gelato account of its own, and one without any.
+#: Two customers of one connector, two shops with one account of the order API, one tenant without any API.
 TENANTS = """
 [acme]
 secret = "acmes-secret"
@@ -40,6 +40,13 @@ secret = "gammas-secret"
 read_token = "gamma-reads"
 tenant_token = "gamma-posts"
 [gamma.api]
+key = "{key}"
+url = "{url}"
+
+[epsilon]
+secret = "epsilons-secret"
+tenant_token = "epsilon-posts"
+[epsilon.api]
 key = "{key}"
 url = "{url}"
 

@@ -164,6 +164,35 @@ class TestAnothersOrderOnOnesOwnPath:
             assert found <= {"BETAS-OWN"}
             assert victim.order_id.encode() not in answer.body
 
+    def test_is_not_counted_by_paging_through_an_account_that_is_shared(
+        self, gelato: Intermediary, upstream: Upstream
+    ) -> None:
+        """gamma and epsilon have one key: each sees the pages that it would see if it were alone."""
+        own = []
+        for n in range(150):
+            order = upstream.add(f"REF-{n}")
+            if n % 3 == 0:
+                own.append(order["id"])
+                server = redis.Redis.from_url(gelato.receiver.env["REDIS_URL"])
+                server.hset(f"gelato:submitted:{{{order['id']}}}", "gamma", "")
+                server.close()
+
+        def page(**query: Any) -> list[str]:
+            answer = gelato.search(query, tenant="gamma")
+            assert answer.status_code == 200
+            return [order["id"] for order in answer.json()["orders"]]
+
+        assert page() == own
+        assert page(limit=20, offset=0) == own[:20]
+        assert page(limit=20, offset=20) == own[20:40]
+        assert page(limit=20, offset=40) == own[40:]
+        assert page(limit=20, offset=60) == []
+        assert page(limit=1, offset=0, orderReferenceIds=["REF-1", "REF-3"]) == [own[1]]
+        assert page(limit=1, offset=1, orderReferenceIds=["REF-1", "REF-3"]) == []
+        assert gelato.search({}, tenant="epsilon").json() == {"orders": []}
+        for bad in ({"limit": 0}, {"limit": 101}, {"limit": "1"}, {"offset": -1}, {"offset": True}):
+            assert gelato.search(bad, tenant="gamma").status_code == 400
+
     def test_is_not_counted_beside_what_is_found(
         self, gelato: Intermediary, upstream: Upstream, victim: Victim
     ) -> None:
