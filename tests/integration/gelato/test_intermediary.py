@@ -192,8 +192,9 @@ class TestAnUpstreamThatIsNotWell:
         upstream = Upstream().start()
         upstream.fault_for = lambda _: Fault(delay=60)
         event = {"object": "orderStatus", "orderId": "o-1", "orderReferenceId": "R", "fulfillmentStatus": "passed"}
+        patient = {"GELATO_API_TIMEOUT_SECONDS": "30", "GELATO_API_REQUESTS_PER_SECOND": "10000"}
         with (
-            running(server.url, tmp_path, upstream, GELATO_API_TIMEOUT_SECONDS="30") as gelato,
+            running(server.url, tmp_path, upstream, **patient) as gelato,
             ThreadPoolExecutor(200) as pool,
         ):
 
