@@ -9,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from shared import statuses
+from shared.effects import in_words
 
 _STYLES = {"delivered": "bold green", "canceled": "dim", "returned": "yellow", "in_transit": "cyan", "shipped": "cyan"}
 
@@ -64,14 +65,18 @@ def change(entry: Mapping[str, Any]) -> Text:
 
 def events(described: Iterable[Mapping[str, Any]]) -> Table:
     """The raw events of an order."""
-    result = Table("Received", "Made", "Event", "Connected order", "Says", box=None)
+    result = Table("Received", "Made", "Event", "Connected order", "Changed", "Says", box=None)
     for entry in described:
         event = entry.get("event")
         says = Text("closed by an operator") if event is None else Text(visible(event.decode()), overflow="fold")
         if entry.get("parked"):
             says = Text("[parked] ", style="bold red") + says
+        effects = entry["changed"]
+        changed = Text("?" if effects is None else visible("; ".join(map(in_words, effects))), overflow="fold")
         identity = visible(entry.get("identity") or entry.get("error") or entry["cameAs"])
-        result.add_row(entry["receivedAt"], entry.get("at", ""), Text(identity), Text(entry.get("orderId", "")), says)
+        result.add_row(
+            entry["receivedAt"], entry.get("at", ""), Text(identity), Text(entry.get("orderId", "")), changed, says
+        )
     return result
 
 

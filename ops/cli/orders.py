@@ -157,9 +157,9 @@ def events(reference: str, tenant: str, as_json: bool) -> None:
     if not log:
         fail(f"no order {reference!r} of tenant {tenant}", FOUND_SOMETHING_WRONG)
     if as_json:
-        print_json(history.as_json(history.described(log)))
+        print_json(history.as_json(history.explained(tenant, reference, log)))
     else:
-        out.print(tree.events(history.described(log)))
+        out.print(tree.events(history.explained(tenant, reference, log)))
 
 
 @orders.command()

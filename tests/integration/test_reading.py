@@ -14,7 +14,7 @@ from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Recei
 from support.server import Server
 
 from shared import canonical
-from shared.events import Usable, content_digest
+from shared.events import Usable, content_digest, read_webhook
 from shared.settings import Settings
 from shared.store import Store, intake
 from shared.store.intake import Incoming
@@ -354,6 +354,40 @@ class TestTheEvents:
         assert [entry["identity"] for entry in answer["events"]] == [f"orderStatus:os_{n}" for n in range(5)]
         times = [entry["receivedAt"] for entry in answer["events"]]
         assert times == sorted(times)
+
+    def test_they_come_in_pages_whatever_comes_meanwhile(self, receiver: Receiver, store: Store) -> None:
+        received = now_us()
+        # Three of one microsecond stand across the end of a page.
+        for n, moment in enumerate((1, 2, 2, 2, 3, 4, 5)):
+            usable = read_webhook(orjson.dumps(event(id=f"os_{n}")))
+            assert isinstance(usable, Usable)
+            store.run(intake.accept([Incoming("default", usable, received + moment)], cluster=False))
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            page = receiver.get(f"/orders/REF-1/events?limit=2{cursor}").json()
+            seen += [entry["identity"] for entry in page["events"]]
+            if page["cursor"] is None:
+                break
+            assert len(page["events"]) == 2
+            cursor = f"&cursor={page['cursor']}"
+        assert seen == [f"orderStatus:os_{n}" for n in range(7)]
+        assert receiver.get("/orders/REF-1/events").json()["cursor"] is None
+
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=1001", "limit=x", "cursor=x", "cursor=WzEsMl0", "cursor=bnVsbA"]
+    )
+    def test_a_page_that_makes_no_sense_is_refused(self, receiver: Receiver, query: str) -> None:
+        receiver.post(event())
+        answer = receiver.get(f"/orders/REF-1/events?{query}")
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid-query")
+
+    def test_each_says_what_it_changed(self, receiver: Receiver) -> None:
+        receiver.post(event(created="2026-11-22T08:00:00Z"))
+        receiver.post(event(id="os_2", fulfillmentStatus="shipped", created="2026-11-22T09:00:00Z"))
+        first, second = receiver.get("/orders/REF-1/events").json()["events"]
+        assert {"path": ["status"], "from": None, "to": "passed"} in first["changed"]
+        assert {"path": ["orders", "order-1", "status"], "from": "passed", "to": "shipped"} in second["changed"]
 
     def test_a_duplicate_is_not_among_them_and_a_collision_is(self, receiver: Receiver) -> None:
         for status in ("passed", "passed", "shipped", "passed"):
