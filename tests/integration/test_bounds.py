@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.events import order_status, webhook
-from support.orders import accept, fold
+from support.orders import accept, document, fold, letters
 from support.processes import READ_TOKEN, Receiver
 from support.server import Server
 
-from shared.store import Store, dead_letters, folding, intake, keys
+from shared.rollup import Limits
+from shared.store import Store, dead_letters, folding, intake, keys, orders
 from shared.store.dead_letters import DeadLetter
+from worker.advance import Policy
 
 Make = Callable[..., Receiver]
+PARCEL = {"object": "trackingCode", "itemReferenceId": "mug"}
 
 
 @pytest.fixture
@@ -93,3 +97,37 @@ def test_an_order_with_too_many_bytes_of_events_gets_dead_letters_and_other_orde
     assert (answer.status_code, answer.json()["reason"]) == (202, "order-limit")
     assert "bytes" in answer.json()["detail"]
     assert receiver.post(order_status(orderReferenceId="REF-2")).json()["result"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("limits", "events"),
+    [
+        (Limits(lines=2), [{"itemReferenceId": str(n)} for n in range(3)]),
+        (Limits(connected_orders=2), [{"orderId": str(n)} for n in range(3)]),
+        (Limits(statuses=2), [{"itemReferenceId": "mug", "status": status} for status in ("created", "passed", "new")]),
+        (Limits(parcels=2), [{**PARCEL, "trackingCode": str(n)} for n in range(3)]),
+    ],
+    ids=["lines", "connected orders", "statuses", "parcels"],
+)
+def test_what_one_order_holds_is_bounded_and_the_rest_of_it_goes_on(
+    store: Store, server: Server, limits: Limits, events: list[dict[str, Any]]
+) -> None:
+    policy = Policy(limits=limits)
+    for n, fields in enumerate(events):
+        accept(store, webhook("A", n, **fields))
+        fold(store, policy)
+    (letter,) = letters(server)
+    assert (letter["reason"], letter["orderReferenceId"]) == (b"order-limit", b"A")
+    accept(store, webhook("A", 9, **events[0]), webhook("B", 9, **events[0]))
+    fold(store, policy)
+    assert (document(store, "A")["events"], document(store, "B")["events"]) == (3, 1)
+    assert len(letters(server)) == 1
+
+
+def test_a_long_comment_is_cut_in_the_document_and_kept_in_the_log(store: Store) -> None:
+    accept(store, webhook("A", status="failed", comment="x" * 100_000))
+    fold(store)
+    (line,) = document(store, "A")["attention"]
+    assert len(line["comment"]) == 2_048
+    (record,) = store.run(orders.log("default", "A"))
+    assert len(record.text) > 100_000
