@@ -250,7 +250,7 @@ class TestSecrets:
             for poster in posters:
                 poster.join(10)
             receiver.stop()
-        assert len(statuses) > 100
+        assert len(statuses) > 20
         assert set(statuses) == {200}
 
 
