@@ -92,10 +92,7 @@ class Reporting:
             del self._happened[min(self._happened)]
 
     def _total(self) -> Counter[str]:
-        total: Counter[str] = Counter()
-        for (result, _), count in self._counts.webhooks.items():
-            if result in _RESULTS:
-                total[result] += count
+        total = Counter({result: self._counts.webhooks(result) for result in _RESULTS})
         total[activity.BURIED] = sum(self._counts.quarantined.values())
         total.update(
             activity.fields_of(activity.ACKNOWLEDGEMENT, ACKNOWLEDGEMENT_BOUNDS, self._counts.acknowledgement.counts)

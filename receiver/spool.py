@@ -90,6 +90,10 @@ class Spool:
         """How much waits. Raises `SpoolUnavailable`."""
         return await self._in_thread(self._read_totals)
 
+    def is_full(self, totals: Totals) -> bool:
+        """Whether a spool that holds so much takes nothing more."""
+        return totals.events >= self._max.events or totals.bytes + _OVERHEAD_BYTES > self._max.bytes
+
     async def oldest(
         self, count: int, *, most_bytes: int = 1 << 62, leaving_out: Collection[int] = ()
     ) -> list[Waiting]:

@@ -42,11 +42,13 @@ Reply = Callable[[int, bytes, bytes], None]
 
 
 class _Answer(NamedTuple):
-    """An answer, and what the log says of it."""
+    """An answer, what the log says of it, and what it is counted as."""
 
     status: int
     body: bytes
     said: dict[str, object]
+    result: str
+    kind: str = NO_KIND
 
 
 class Webhooks:
@@ -185,14 +187,17 @@ class Webhooks:
             detail = str(error)
             kept = await self._bury(tenant, "invalid-json", detail, body, received)
             content = {"error": "invalid-json", "detail": detail, **kept}
-            return _Answer(400, orjson.dumps(content), {"result": "invalid-json", **kept})
+            return _Answer(400, orjson.dumps(content), {"result": "invalid-json", **kept}, "invalid-json")
         except UnusableEvent as error:
             return await self._quarantine(tenant, error.reason, error.detail, body, received, error.reference)
         if isinstance(event, Ignored):
-            return _Answer(200, orjson.dumps({"result": "ignored", "event": event.name}), {"result": "ignored"})
+            return _Answer(
+                200, orjson.dumps({"result": "ignored", "event": event.name}), {"result": "ignored"}, "ignored"
+            )
         if isinstance(event, ExampleEvent):
             self._service.counts.test_notifications += 1
-            return _Answer(200, b'{"result":"test"}', {"result": "test", "identity": event.identity})
+            said: dict[str, object] = {"result": "test", "identity": event.identity}
+            return _Answer(200, b'{"result":"test"}', said, "test", event.identity.partition(":")[0])
         incoming = Incoming(tenant, event, received)
         outcome, spooled = await self._service.door.event(incoming)
         return await self._concluded(incoming, body, outcome, spooled=spooled)
@@ -214,31 +219,28 @@ class Webhooks:
             said["id_collision"] = True
         if spooled:
             content["spooled"] = said["spooled"] = True
-        return _Answer(200, orjson.dumps(content), said)
+        return _Answer(200, orjson.dumps(content), said, "spooled" if spooled else result, event.kind)
 
     def _say(self, tenant: str, start: float, result: _Answer) -> None:
         """Log and count an answered webhook."""
-        said = result.said
-        _log_line("webhook", {"tenant": tenant, "ms": _ms(start), **said})
-        self._count(
-            "spooled" if "spooled" in said and "identity" in said else said["result"], start, said.get("identity")
-        )
+        seconds = time.perf_counter() - start
+        _log_line("webhook", {"tenant": tenant, "ms": round(seconds * 1000, 2), **result.said})
+        self._service.counts.webhook(result.result, result.kind, seconds)
 
     def _say_unavailable(self, tenant: str, start: float, error: StoreUnavailable) -> None:
         logger.error("webhook", result="unavailable", tenant=tenant, error=str(error), ms=_ms(start))
         self._count("unavailable", start)
 
-    def _count(self, result: object, start: float, identity: object = None) -> None:
-        """Count an answered webhook; its kind is the first part of its event's identity."""
-        kind = identity.partition(":")[0] if isinstance(identity, str) else NO_KIND
-        self._service.counts.webhook(str(result), kind, time.perf_counter() - start)
+    def _count(self, result: str, start: float) -> None:
+        """Count a webhook of which nothing is known."""
+        self._service.counts.webhook(result, NO_KIND, time.perf_counter() - start)
 
     async def _quarantine(
         self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None
     ) -> _Answer:
         kept = await self._bury(tenant, reason, detail, body, received, reference)
         content = {"result": "quarantined", "reason": reason, "detail": detail, **kept}
-        return _Answer(202, orjson.dumps(content), {**content, "order": reference})
+        return _Answer(202, orjson.dumps(content), {**content, "order": reference}, "quarantined")
 
     async def _bury(
         self, tenant: str, reason: str, detail: str, body: bytes, received: int, reference: str | None = None

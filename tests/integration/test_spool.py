@@ -199,6 +199,7 @@ def test_a_full_spool_says_so(own_server: Server, tmp_path: Path) -> None:
         own_server.kill()
         answers = [receiver.post(event(8, number)).status_code for number in range(5)]
         assert answers == [200, 200, 200, 503, 503]
+        assert receiver.get("/readyz").status_code == 503, "it can take nothing more"
         own_server.start()
         eventually(lambda: drained(receiver), what="the spool to be drained")
         assert receiver.post(event(8, 3)).json()["result"] == "accepted"
@@ -216,6 +217,11 @@ def test_an_unreadable_spool_is_503_and_never_a_false_2xx(own_server: Server, sp
     spooling.start()
     assert spooling.post(event(9, 1)).status_code == 503
     assert spooling.get("/readyz").status_code == 503
+    own_server.start()
+    eventually(lambda: where(spooling)["status"] == "ready", what="the server to be back")
+    ready = where(spooling)
+    assert any("spool cannot be used" in warning for warning in ready["warnings"])
+    assert "spooled" not in ready
 
 
 def test_nothing_personal_of_a_snapshot_is_spooled(own_server: Server, spooling: Receiver) -> None:
