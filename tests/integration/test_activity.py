@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-import pytest
 from support.polling import eventually
 from support.processes import Process, Receiver, fixture
 
@@ -65,9 +64,8 @@ def test_a_receiver_and_a_worker_tell_what_they_do(
     assert 0 < to_document[0] < 60
 
 
-@pytest.mark.parametrize("signal", ["terminate", "kill"])
 def test_totals_only_grow_while_workers_come_and_go(
-    signal: str, receiver: Receiver, start: Callable[..., Process], store: Store
+    receiver: Receiver, start: Callable[..., Process], store: Store
 ) -> None:
     def folded() -> int:
         value = store.run(activity.totals()).get("gelato_events_folded_total", {}).get((), 0)
@@ -75,9 +73,9 @@ def test_totals_only_grow_while_workers_come_and_go(
         return value
 
     event = fixture("itemStatus-os_3193599925.json")
-    for number in range(1, 4):
+    for number, end in ((1, Process.kill), (2, Process.terminate)):
         worker = start("worker")
         receiver.post(event.replace(b"os_3193599925", b"os_%d" % number))
         eventually(lambda wanted=number: folded() == wanted, what=f"{number} events to be counted")
-        getattr(worker, signal)()
+        end(worker)
         assert folded() == number
