@@ -33,6 +33,11 @@ logger = log.get("worker.fold")
 
 #: Orders claimed at a time.
 BATCH = 100
+#: An order whose stored state is larger than this (some 200 lines) is folded behind all others of its batch, and then waits:
+#: so many times as long as it took, so that less than a hundredth of the time is spent on it, however many events it gets.
+LARGE_BYTES = 32_768
+HELD_TIMES = 150
+MOST_HELD_MS = 10_000
 #: An order that cannot be folded at all (not: an event of it) is tried again after this.
 _TROUBLED_MS = 10_000
 
@@ -77,27 +82,41 @@ def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: 
     Raises `StoreUnavailable`, and what says nothing about an event (RQ's timeout); claimed orders are due again then, at
     the latest when their lease runs out.
     """
-    claim = store.run(
-        due.claim(batch, int(lease_seconds * 1000), uuid.uuid4().hex, cluster=store.cluster, due_for_ms=due_for_ms)
+    claim_id = uuid.uuid4().hex
+    claim, loaded = store.run(
+        folding.take(batch, int(lease_seconds * 1000), claim_id, cluster=store.cluster, due_for_ms=due_for_ms)
     )
     tally = Tally(waiting=claim.waiting)
-    if claim.orders:
-        if claim.waiting:  # more than one batch: let an idle shift help
-            store.run(due.wake())
-        _fold_claimed(store, claim, policy, tally)
+    if not claim.orders:
+        return tally
+    if claim.waiting:  # more than one batch: let an idle shift help
+        store.run(due.wake())
+    tally.orders = len(claim.orders)
+    tally.leases_expired = sum(claimed.lease_expired for claimed in claim.orders)
+    pairs = list(zip(claim.orders, loaded, strict=True))
+    usual = [(claimed, order) for claimed, order in pairs if not _is_large(order)]
+    if usual:
+        _fold_claimed(store, claim, usual, policy, tally)
+    for claimed, order in pairs:  # one by one, behind all others
+        if _is_large(order):
+            _fold_claimed(store, claim, [(claimed, order)], policy, tally)
     return tally
 
 
-def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> None:
+def _is_large(order: Loaded) -> bool:
+    return len(order.stored) > LARGE_BYTES
+
+
+def _fold_claimed(
+    store: Store, claim: Claim, pairs: list[tuple[Claimed, Loaded]], policy: Policy, tally: Tally
+) -> None:
     began = time.monotonic()
-    tally.orders = len(claim.orders)
-    tally.leases_expired = sum(claimed.lease_expired for claimed in claim.orders)
-    loaded = store.run(folding.load([claimed.name for claimed in claim.orders]))
-    _announce_what_waited(store, loaded)
+    worked = time.thread_time()
+    _announce_what_waited(store, [order for _, order in pairs])
 
     folded: list[_Folded] = []
     releases: list[Release] = []
-    for claimed, order in zip(claim.orders, loaded, strict=True):
+    for claimed, order in pairs:
         try:
             result = _advance(store, order, claim.now_us, policy)
         except Exception as error:
@@ -119,11 +138,23 @@ def _fold_claimed(store: Store, claim: Claim, policy: Policy, tally: Tally) -> N
             folded.append(_Folded(claimed, order, *result))
 
     committed = _commit_all(store, folded, claim.now_us, began, tally, releases) if folded else _Committed([], [], [])
-    _announce(store, committed.changes)
-    replayed.settle(store, committed.settled)
-    store.run(due.release(claim.id, releases))
+    if folded and _is_large(pairs[0][1]):
+        releases = [_held(each, time.thread_time() - worked) for each in releases]
+    release = due.releasing(claim.id, releases)
+    if committed.settled or not committed.changes:
+        _announce(store, committed.changes)
+        replayed.settle(store, committed.settled)
+        store.run(due.release(claim.id, releases))
+    else:
+        store.run(folding.announce(committed.changes, then=[release]))
     if committed.to_pack:
         store.run(folding.packing(pack.prepare(store, committed.to_pack)))
+
+
+def _held(release: Release, seconds: float) -> Release:
+    """A large order that took so long to fold waits for its next turn, so that it cannot make the others wait."""
+    hold_ms = min(MOST_HELD_MS, int(seconds * 1000 * HELD_TIMES))
+    return Release(release.order, max(hold_ms, release.delay_ms or 0), held=True)
 
 
 class _Committed(NamedTuple):

@@ -27,6 +27,7 @@ SHIFT_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 1.0
 #: A shift that has said nothing for so long counts as dead, and another may be asked for.
 _ALIVE_MS: Final = 5_000
+_BEAT_SECONDS: Final = 1.0
 
 #: The shift ends after the batch it is at.
 stop_asked: Final = StopFlag()
@@ -63,11 +64,14 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
     start = time.monotonic()
     total = Tally()
     busy = 0.0
+    beat_at = start
     relief.clear()
     try:
         while True:
-            store.run(due.beat(shift_id, _ALIVE_MS))
             began = time.monotonic()
+            if began >= beat_at:
+                store.run(due.beat(shift_id, _ALIVE_MS))
+                beat_at = began + _BEAT_SECONDS
             tally = fold_due(store, policy, lease_seconds=settings.lease_seconds)
             total.add(tally)
             if tally.orders:

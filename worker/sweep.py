@@ -11,7 +11,7 @@ import time
 from shared import log, tenants
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import Settings
-from shared.store import Store, indexes, keys
+from shared.store import Store, due, indexes, keys
 from worker.fold import fold_due
 from worker.report import counted
 from worker.shift import policy_of, stop_asked
@@ -19,8 +19,10 @@ from worker.turns import Turns
 
 logger = log.get("worker.sweep")
 
-#: An order that was due for so long is nobody's: shifts take orders within milliseconds, or their batch's time.
+#: An order that was due for so long while no shift is alive is nobody's. Live shifts get longer: they work through a
+#: backlog, and two threads of one process fold it no sooner than one.
 OVERDUE_MS = 3_000
+LONG_OVERDUE_MS = 20_000
 _EVERY_SECONDS = 1.0
 #: A look at 500 orders of an index that often: a million orders in half a day.
 _TIDY_EVERY_ROUNDS = 20
@@ -50,8 +52,9 @@ class Sweep(threading.Thread):
             try:
                 while not stop_asked.is_set():
                     began = time.monotonic()
+                    due_for_ms = LONG_OVERDUE_MS if self._store.run(due.live_shifts()) else OVERDUE_MS
                     tally = fold_due(
-                        self._store, policy, lease_seconds=self._settings.lease_seconds, due_for_ms=OVERDUE_MS
+                        self._store, policy, lease_seconds=self._settings.lease_seconds, due_for_ms=due_for_ms
                     )
                     if not tally.orders:
                         break

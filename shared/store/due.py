@@ -8,7 +8,10 @@ from shared.store import keys
 from shared.store.calls import Batch, Call, Operation
 from shared.store.scripts import BEAT, CLAIM, MARK, RELEASE, WAKE
 
-_ALL_SHARDS: Final = range(keys.SHARDS)
+#: The keys of all shards.
+ALL_SHARDS: Final = tuple(
+    key for shard in range(keys.SHARDS) for key in (keys.due(shard), keys.marks(shard), keys.leases(shard))
+)
 
 
 class Claimed(NamedTuple):
@@ -29,10 +32,16 @@ class Claim(NamedTuple):
 
 
 class Release(NamedTuple):
-    """One order to give up; due again after `delay_ms`, where given."""
+    """One order to give up; due again after `delay_ms`, where given: at once if an event comes, unless `held`."""
 
     order: Claimed
     delay_ms: int | None = None
+    held: bool = False
+
+    @property
+    def words(self) -> str:
+        """When it is due again, as the script reads it."""
+        return "" if self.delay_ms is None else f"h{self.delay_ms}" if self.held else str(self.delay_ms)
 
 
 class Pending(NamedTuple):
@@ -52,35 +61,52 @@ class Leases(NamedTuple):
 
 def mark(names: Iterable[str]) -> Operation[None]:
     """Mark orders as due and wake a shift."""
-    items = [(_shard_keys(keys.shard_of(name)), (name,)) for name in names]
+    items = [(shard_keys(keys.shard_of(name)), (name,)) for name in names]
     if items:
         yield [Batch(MARK, items), Call(WAKE, (keys.WAKE,))]
 
 
 def claim(most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0) -> Operation[Claim]:
     """Claim up to `most` orders that have been due for `due_for_ms` at least."""
-    first = random.randrange(keys.SHARDS)
     if not cluster:
-        arguments = (most, lease_ms, claim_id, first, due_for_ms)
-        (answer,) = yield [Call(CLAIM, tuple(key for shard in _ALL_SHARDS for key in _shard_keys(shard)), arguments)]
-        return _claim(claim_id, answer)
+        (answer,) = yield [Call(CLAIM, ALL_SHARDS, claim_words(most, lease_ms, claim_id, due_for_ms))]
+        return read_claim(claim_id, *answer)
+    first = random.randrange(keys.SHARDS)
     result = Claim(claim_id, 0, 0, [])
-    for n in _ALL_SHARDS:
+    for n in range(keys.SHARDS):
         left = max(0, most - len(result.orders))
-        call = Call(CLAIM, _shard_keys((first + n) % keys.SHARDS), (left, lease_ms, claim_id, 0, due_for_ms))
+        call = Call(CLAIM, shard_keys((first + n) % keys.SHARDS), (left, lease_ms, claim_id, 0, due_for_ms))
         (answer,) = yield [call]
-        part = _claim(claim_id, answer)
+        part = read_claim(claim_id, *answer)
         result = Claim(claim_id, part.now_us, result.waiting + part.waiting, result.orders + part.orders)
     return result
 
 
+def claim_words(most: int, lease_ms: int, claim_id: str, due_for_ms: int) -> tuple[int | str, ...]:
+    """The arguments of a claim from all shards; another shard comes first each time."""
+    return most, lease_ms, claim_id, random.randrange(keys.SHARDS), due_for_ms
+
+
+def read_claim(claim_id: str, now_us: int, waiting: int, claimed: list[Any]) -> Claim:
+    """The claim in a script's answer."""
+    orders = [Claimed(name.decode(), mark, bool(expired)) for name, mark, expired in claimed]
+    return Claim(claim_id, int(now_us), int(waiting), orders)
+
+
 def release(claim_id: str, releases: Sequence[Release]) -> Operation[None]:
     """Give up leases; an order that was marked meanwhile stays due."""
-    items = [
-        (_shard_keys(keys.shard_of(order.name)), (order.name, order.mark, claim_id, "" if delay is None else delay))
-        for order, delay in releases
-    ]
-    yield [Batch(RELEASE, items)]
+    yield [releasing(claim_id, releases)]
+
+
+def releasing(claim_id: str, releases: Sequence[Release]) -> Batch:
+    """The call that gives up leases."""
+    return Batch(
+        RELEASE,
+        [
+            (shard_keys(keys.shard_of(each.order.name)), (each.order.name, each.order.mark, claim_id, each.words))
+            for each in releases
+        ],
+    )
 
 
 def wait_for_work(seconds: float) -> Operation[bool]:
@@ -107,12 +133,12 @@ def live_shifts() -> Operation[int]:
 
 def pending() -> Operation[Pending]:
     """What waits to be folded."""
-    step = [Call("TIME")] + [Call("ZRANGE", (keys.due(shard),), (0, 0, "WITHSCORES")) for shard in _ALL_SHARDS]
+    step = [Call("TIME")] + [Call("ZRANGE", (keys.due(shard),), (0, 0, "WITHSCORES")) for shard in range(keys.SHARDS)]
     time, *firsts = yield [*step]
     now_ms = _milliseconds(time)
     counts = yield [
         call
-        for shard in _ALL_SHARDS
+        for shard in range(keys.SHARDS)
         for call in (
             Call("ZCOUNT", (keys.due(shard),), ("-inf", now_ms)),
             Call("ZCOUNT", (keys.due(shard),), (f"({now_ms}", "+inf")),
@@ -124,8 +150,8 @@ def pending() -> Operation[Pending]:
 
 def leases(grace_ms: int) -> Operation[Leases]:
     """The orders under a lease; stuck are those whose lease ran out more than `grace_ms` ago and was not taken over."""
-    time, *held = yield [Call("TIME"), *(Call("HKEYS", (keys.leases(shard),)) for shard in _ALL_SHARDS)]
-    asked = [(shard, names) for shard, names in zip(_ALL_SHARDS, held, strict=True) if names]
+    time, *held = yield [Call("TIME"), *(Call("HKEYS", (keys.leases(shard),)) for shard in range(keys.SHARDS))]
+    asked = [(shard, names) for shard, names in zip(range(keys.SHARDS), held, strict=True) if names]
     if not asked:
         return Leases(0, 0)
     ends = yield [Call("ZMSCORE", (keys.due(shard),), tuple(names)) for shard, names in asked]
@@ -134,17 +160,9 @@ def leases(grace_ms: int) -> Operation[Leases]:
     return Leases(sum(len(names) for _, names in asked), stuck)
 
 
-def _shard_keys(shard: int) -> tuple[str, ...]:
+def shard_keys(shard: int) -> tuple[str, ...]:
+    """The keys of one shard: due, marks, leases."""
     return keys.due(shard), keys.marks(shard), keys.leases(shard)
-
-
-def _claim(claim_id: str, answer: list[Any]) -> Claim:
-    now_us, waiting, *rest = answer
-    orders = [
-        Claimed(name.decode(), mark, bool(expired))
-        for name, mark, expired in zip(rest[0::3], rest[1::3], rest[2::3], strict=True)
-    ]
-    return Claim(claim_id, int(now_us), int(waiting), orders)
 
 
 def _milliseconds(time: Any) -> int:

@@ -7,15 +7,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from shared.clock import format_time
-from shared.store import erasing, indexes, keys
+from shared.store import due, erasing, indexes, keys
 from shared.store.calls import Batch, Call, Operation, Step
+from shared.store.due import Claim
 from shared.store.indexes import Entry
-from shared.store.scripts import ANNOUNCED, COMMIT, LOAD, PACK
+from shared.store.scripts import ANNOUNCED, COMMIT, LOAD, PACK, TAKE
 
 #: Log records read of one order at a time, and their bytes, of one order and of a batch; the rest follows later.
 MAX_RECORDS: Final = 1_000
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
+_BOUNDS: Final = (MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES)
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
 #: Answers of `announced.lua`: a newer change waits, or was told already; the order is gone.
@@ -98,17 +100,33 @@ class Change(NamedTuple):
     encoded: bytes
 
 
+def take(
+    most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0
+) -> Operation[tuple[Claim, list[Loaded]]]:
+    """Claim up to `most` orders that have been due for `due_for_ms` at least, and read what the fold needs of each.
+
+    One round trip on one server.
+    """
+    if cluster:
+        claimed = yield from due.claim(most, lease_ms, claim_id, cluster=True, due_for_ms=due_for_ms)
+        loaded = (yield from load([order.name for order in claimed.orders])) if claimed.orders else []
+        return claimed, loaded
+    words = due.claim_words(most, lease_ms, claim_id, due_for_ms)
+    (answer,) = yield [Call(TAKE, due.ALL_SHARDS, (*words, *_BOUNDS, *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX))]
+    *head, found = answer
+    claimed = due.read_claim(claim_id, *head)
+    return claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)]
+
+
 def load(names: Sequence[str]) -> Operation[list[Loaded]]:
     """Read the state and the new records of some orders."""
-    (answers,) = yield [
-        Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=(MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES))
-    ]
-    return [
-        Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation, note)
-        for name, (revision, cursor, packed, announcement, stored, exists, length, new, generation, note) in zip(
-            names, answers, strict=True
-        )
-    ]
+    (answers,) = yield [Batch(LOAD, [(keys.of_order(name), ()) for name in names], common=_BOUNDS)]
+    return [_loaded(name, answer) for name, answer in zip(names, answers, strict=True)]
+
+
+def _loaded(name: str, answer: list[Any]) -> Loaded:
+    revision, cursor, packed, announcement, stored, exists, length, new, generation, note = answer
+    return Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation, note)
 
 
 def whole_log(name: str) -> Operation[list[bytes]]:
@@ -140,8 +158,8 @@ def commit(commits: Sequence[Commit]) -> Operation[list[Written]]:
     return [Written(result) for result in results]
 
 
-def announce(changes: Sequence[Change]) -> Operation[None]:
-    """Tell of changes, then note that they were told: told at least once.
+def announce(changes: Sequence[Change], then: Step | None = None) -> Operation[None]:
+    """Tell of changes, then note that they were told: told at least once. `then` is carried out behind the note.
 
     What was told of an order that was erased before the note is taken back.
     """
@@ -168,7 +186,7 @@ def announce(changes: Sequence[Change]) -> Operation[None]:
     step.extend(indexes.noted(tenant, changed) for tenant, changed in entries.items())
     answers = yield step + indexes.linked(links)
     noted = Batch(ANNOUNCED, [((keys.meta(each.name),), (each.generation, each.encoded)) for each in changes])
-    (results,) = yield [noted]
+    results, *_ = yield [noted, *(then or ())]
     for (name, ids), entry_id, result in zip(links, answers[: len(changes)], results, strict=True):
         if result == _GONE:
             yield from erasing.take_back(name, entry_id, ids)

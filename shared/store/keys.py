@@ -117,6 +117,11 @@ def of_order(name: str) -> tuple[str, str, str, str]:
     return document(name), state(name), log(name), meta(name)
 
 
+#: An order's keys, as a script makes them of its name: what stands before and behind it.
+ORDER_PREFIXES: Final = tuple(key.partition("\0")[0] for key in of_order("\0"))
+ORDER_SUFFIX: Final = "}"
+
+
 def shard_of(name: str) -> int:
     """The shard of the due set that an order belongs to."""
     return crc32(name.encode()) % SHARDS

@@ -227,3 +227,13 @@ def test_the_names_of_the_due_set_are_escaped(store: Store, server: Server) -> N
     assert datetime.fromtimestamp(claimed.now_us / 1e6, UTC).year >= 2024
     release(store, claimed)
     assert_nothing_is_left(server)
+
+
+def test_an_order_that_is_put_off_waits_whatever_comes_and_its_lease_did_not_run_out(store: Store) -> None:
+    store.run(due.mark(["default/A"]))
+    first = claim(store)
+    store.run(due.release(first.id, [Release(first.orders[0], 200, held=True)]))
+    store.run(due.mark(["default/A"]))
+    assert claim(store).orders == []
+    again = eventually(lambda: claim(store).orders, what="the order's next turn")
+    assert [(order.name, order.lease_expired) for order in again] == [("default/A", False)]

@@ -84,7 +84,7 @@ def test_a_worker_may_die_before_any_step(store: Store, server: Server, mortal: 
         undisturbed.steps = 0
         fold_once(undisturbed)
     steps = undisturbed.steps
-    assert steps >= 6  # claim, load, commit, announce, note, release; and the packing
+    assert steps >= 4  # take, commit, announce, note and release; and the packing
     for n in range(steps + 1):
         reference = f"dies-before-{n}"
         first, second = batches(reference)

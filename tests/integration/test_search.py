@@ -219,7 +219,7 @@ class TestHealing:
         fresh(store, item_status("A", "on_hold"))
         accept(store, item_status("A", "delivered", n=2), tracking("A", "code", n=3))
         with monkeypatch.context() as dying:
-            dying.setattr(folding, "announce", lambda changes: (_ for _ in ()).throw(KeyboardInterrupt))
+            dying.setattr(folding, "announce", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 fold_module.fold_due(store, Policy(), lease_seconds=0.001)
         assert (flagged(store, Flag.ATTENTION), find(store, "code")) == (["A"], [])

@@ -2,7 +2,7 @@
 --
 -- KEYS   per order: due, marks, leases
 -- ARGV   per order: its name, the mark it was claimed with, the claim's id,
---          when it shall be due again, ms from now ("" not at all)
+--          when it shall be due again, ms from now ("" not at all; "h" before it: and not sooner, whatever comes)
 -- Return per order: 0 somebody else holds it now   1 done, no longer due   2 due again
 --@include due.lua
 local results = {}
@@ -11,6 +11,10 @@ for n = 1, math.floor(#KEYS / 3) do
   local name, marked, claim, delay = ARGV[n * 4 - 3], ARGV[n * 4 - 2], ARGV[n * 4 - 1], ARGV[n * 4]
   if redis.call('HGET', leases, name) ~= claim then
     results[n] = 0
+  elseif string.sub(delay, 1, 1) == 'h' then
+    redis.call('HSET', leases, name, 'held')
+    redis.call('ZADD', due, now_ms() + tonumber(string.sub(delay, 2)), name)
+    results[n] = 2
   else
     redis.call('HDEL', leases, name)
     if (redis.call('HGET', marks, name) or '0') ~= marked then
