@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from receiver.console.drawing import Drawing, draw, lines_of
 from receiver.console.visit import Problem, Visit
-from shared.history import described
+from shared.effects import in_words
+from shared.history import explained
 from shared.schema import Document, LineDocument, Package
 from shared.store import orders
 from shared.store.records import Record
@@ -28,6 +29,8 @@ class Event(NamedTuple):
     item: str | None
     status: str | None
     text: str
+    #: What it changed, in words; None where that would cost too much to find out.
+    changes: list[str] | None
 
 
 class Part(NamedTuple):
@@ -62,15 +65,17 @@ async def show(visit: Visit) -> Response:
     log: list[Record] = await visit.ask(orders.log(visit.tenant, reference))
     if raw is None and not log:
         raise Problem(404, "No such order", "It may have been erased, or its retention has ended. Search for it above.")
-    drawn = await asyncio.to_thread(_prepare, raw, log, _number(visit, "lines"), _number(visit, "events"))
+    entries = await asyncio.to_thread(explained, visit.tenant, reference, log)
+    drawn = await asyncio.to_thread(_prepare, raw, entries, _number(visit, "lines"), _number(visit, "events"))
     return await visit.page("order.html", reference=reference, drawn=drawn)
 
 
-def _prepare(raw: bytes | None, log: list[Record], lines_page: int | None, events_page: int | None) -> Drawn:
+def _prepare(
+    raw: bytes | None, entries: list[dict[str, Any]], lines_page: int | None, events_page: int | None
+) -> Drawn:
     document: Document | None = None if raw is None else orjson.loads(raw)
     lines = [] if document is None else list(lines_of(document))
     lines_part = _part(lines_page, len(lines), LINES, last=False)
-    entries = described(log)
     events_part = _part(events_page, len(entries), EVENTS, last=True)
     shown = entries[events_part.slice(EVENTS)]
     first = events_part.slice(EVENTS).start + 1
@@ -102,6 +107,7 @@ def _event(number: int, entry: dict[str, Any]) -> Event:
         None if item is None else str(item),
         status if isinstance(status, str) else None,
         pretty(raw),
+        None if entry["changed"] is None else [in_words(effect) for effect in entry["changed"]],
     )
 
 

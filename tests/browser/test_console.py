@@ -83,6 +83,7 @@ def test_an_order_shows_its_way_its_parcels_and_its_events(operator: Open) -> No
     assert parcel.get_attribute("rel") == "noopener noreferrer"
     events = page.locator(".events > li")
     expect(events).to_have_count(scenery.SPLIT_EVENTS)
+    expect(events.first.locator(".changes")).to_contain_text("→")
     events.last.locator("summary").click()
     expect(events.last.get_by_text('"maxDeliveryDate": "2026-11-28"')).to_be_visible()
 
