@@ -19,7 +19,7 @@ from shared.orderapi import Answer, Broken, OrderApi, Page, pages, to_fold
 from shared.rollup import State
 from shared.schema import Document
 from shared.statuses import normalise
-from shared.store import AsyncStore, dead_letters, folding, intake, keys, orders, records
+from shared.store import AsyncStore, dead_letters, folding, intake, keys, orders, records, submissions
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.folding import Loaded
 from shared.store.intake import Incoming, Result
@@ -114,9 +114,7 @@ class Healer:
     async def _of_page(self, page: Page, documents: Mapping[str, Document]) -> dict[str, dict[str, _Summary]]:
         """The usable summaries of a page that are this tenant's, by reference and order id."""
         found: dict[str, dict[str, _Summary]] = {}
-        for order in page.orders:
-            if not self._is_ours(order, documents.get(str(order.get("orderReferenceId", "")))):
-                continue
+        for order in await self._ours(page.orders, documents):
             part = snapshots.sanitise(order)
             try:
                 event = snapshots.classify_snapshot(part, fetched=True)
@@ -177,7 +175,8 @@ class Healer:
                 raise Broken(f"a get was answered with {answer.status}", answer.status)
             logger.warning("the order API does not know an order that it named", tenant=self._tenant.name, id=order_id)
             return []
-        if not all(self._is_ours(order, document) for order in _orders(answer)):
+        found = _orders(answer)
+        if len(await self._ours(found, {} if document is None else {reference: document})) < len(found):
             logger.warning("the order API gave another customer's order", tenant=self._tenant.name, id=order_id)
             return []
         folded = to_fold(self._tenant.name, answer)
@@ -222,8 +221,18 @@ class Healer:
         after = advance(self._tenant.name, reference, before.stored, fetched, now_us, self._policy)
         return differ(said, after.document)
 
-    def _is_ours(self, order: Mapping[str, Any], document: Document | None) -> bool:
-        """Whether an order is this tenant's: its customer's, or anybody's where no other tenant has the key.
+    async def _ours(self, found: Sequence[dict[str, Any]], documents: Mapping[str, Document]) -> list[dict[str, Any]]:
+        """Those of some orders of the API that are this tenant's."""
+        ids = [optional_text(order.get("id")) or "" for order in found]
+        submitters = await self._store.run(submissions.submitters(ids))
+        return [
+            order
+            for order, order_id, by in zip(found, ids, submitters, strict=True)
+            if (self._tenant.name in by if by else self._is_ours(order, order_id, documents))
+        ]
+
+    def _is_ours(self, order: Mapping[str, Any], order_id: str, documents: Mapping[str, Document]) -> bool:
+        """Whether an order that nobody submitted here is this tenant's: its customer's, or no other tenant has the key.
 
         Being named in the tenant's document is enough only where the API does not say that it is another customer's: a
         tenant can post snapshots, and so write any id into a document of its own.
@@ -233,9 +242,8 @@ class Healer:
             return given == wanted
         if self._alone:
             return True
-        if given in self._others:
-            return False
-        return document is not None and optional_text(order.get("id")) in document["connectedOrderIds"]
+        document = documents.get(optional_text(order.get("orderReferenceId")) or "")
+        return given not in self._others and document is not None and order_id in document["connectedOrderIds"]
 
     async def _bury(self, reason: str, detail: str, text: bytes, received: int, reference: str | None) -> None:
         name = self._tenant.name

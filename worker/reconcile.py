@@ -81,6 +81,7 @@ class Reconciliation:
             except NotConfigured as error:
                 logger.info("not reconciled", tenant=name, why=str(error))
                 await self._store.run(reconciling.forget(name))
+                await self._store.run(reconciling.forget_wanted(name))
                 continue
             total = total.plus(await self._slice(healer, tenant, deadline))
         return total
@@ -93,6 +94,7 @@ class Reconciliation:
         every_ms = int(self._settings.reconcile_minutes * 60_000)
         plan = Plan(WHOLE if every_ms else (), patience.read(self._settings.reconcile_after))
         next_in_ms: int | None = None
+        done = False
         findings = Findings(self._store, tenant.name, plan, held.now_ms)
         work = Round(self._store, healer, findings, holder, stopped=self._stopped)
         try:
@@ -109,10 +111,16 @@ class Reconciliation:
                 logger.warning("reconciliation waits", tenant=tenant.name, error=str(error), seconds=next_in_ms // 1000)
         finally:
             await self._store.run(reconciling.give_up(tenant.name, holder, next_in_ms))
-        if next_in_ms and not every_ms:
-            await self._store.run(reconciling.forget(tenant.name))
+        if done and not every_ms:
+            await self._rest(tenant.name)
         logger.info("reconciled", tenant=tenant.name, **work.counts._asdict())
         return work.counts
+
+    async def _rest(self, tenant: str) -> None:
+        """No turns until somebody asks for something, which may have been just now."""
+        await self._store.run(reconciling.forget(tenant))
+        if await self._store.run(reconciling.wanted(tenant, 1)):
+            await self._store.run(reconciling.hurry(tenant))
 
 
 class Round:

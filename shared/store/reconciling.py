@@ -55,8 +55,13 @@ def turns(most: int = 100) -> Operation[list[str]]:
 
 
 def forget(tenant: str) -> Operation[None]:
-    """A tenant is gone, or has no API: it has no turns."""
+    """A tenant has no turns (any more)."""
     yield [Call("ZREM", (keys.RECONCILE,), (tenant,))]
+
+
+def forget_wanted(tenant: str) -> Operation[None]:
+    """Nothing that was asked for can be asked about: the tenant is gone, or has no API."""
+    yield [Call("DEL", (keys.reconcile_wanted(tenant),))]
 
 
 def hold(tenant: str, holder: str, lease_ms: int) -> Operation[Hold]:

@@ -24,7 +24,7 @@ from receiver.feed import Feed
 from shared.errors import StoreUnavailable
 from shared.events import Usable, classify_webhook
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, changes, due, indexes, intake, keys, orders, search
+from shared.store import AsyncStore, Store, changes, due, indexes, intake, keys, orders, outages, reconciling, search
 from shared.store.calls import Operation
 from shared.store.intake import Incoming, Result
 from worker.shift import shift
@@ -456,3 +456,25 @@ def test_a_receivers_feed_follows_the_changes_of_a_cluster(cluster: Cluster, sto
             await own.close()
 
     assert sorted(asyncio.run(play())) == ["A", "B", "C"]
+
+
+def test_reconciliation_of_a_cluster_keeps_its_place_its_counts_and_outages(cluster: Cluster, store: Store) -> None:
+    """Its keys lie in several slots: turns, a tenant's, the receivers'."""
+    store.run(reconciling.schedule({"acme": 0, "later": 60_000}))
+    assert store.run(reconciling.turns()) == ["acme"]
+    assert store.run(reconciling.hold("acme", "one", 60_000)).ours
+    assert store.run(reconciling.turns()) == []
+    assert not store.run(reconciling.hold("acme", "two", 60_000)).ours
+    assert store.run(reconciling.want("acme", ["A", "B/é"])) == 2
+    done = reconciling.Counts(looked_at=2, healed=1)
+    assert store.run(reconciling.save("acme", "one", 60_000, position=b"{}", counts=done, asked={"B/é": 60_000}))
+    assert store.run(reconciling.position("acme")) == b"{}"
+    assert store.run(reconciling.counts(["acme", "later"])) == {"acme": done, "later": reconciling.Counts()}
+    assert store.run(reconciling.wanted("acme", 10)) == ["A"]
+    quiet, free = store.run(reconciling.quiet_until("acme", ["B/é", "A"]))
+    assert quiet > free == 0
+    store.run(reconciling.give_up("acme", "one", 0))
+    assert store.run(reconciling.turns()) == ["acme"]
+    assert store.run(outages.ready(0, kept_days=1)) is None
+    contents = intake.contents("acme", [("A", "snapshot:1:"), ("B", "snapshot:2:")])
+    assert store.run(contents) == [b"", b""]

@@ -18,12 +18,13 @@ from support.upstream import KEY, PERSONAL, Fault, Upstream
 
 from shared.clock import format_time
 from shared.orderapi import OrderApis
-from shared.secret import Secret
+from shared.secret import Secret, SecretUrl
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, keys, reconciling
+from shared.store import AsyncStore, Store, keys, reconciling, submissions
 from shared.store.reconciling import Counts
 from shared.tenants import Api, Tenant, Tenants
 from worker.reconcile import Reconciliation
+from worker.turns import Turns
 
 TENANT = "default"
 NOTHING = Counts()
@@ -258,6 +259,7 @@ def test_what_somebody_asks_for_comes_first_whatever_was_asked_about_before(
     result = reconcile(server, known(upstream), minutes=0)
     assert (result.healed, result.missing) == (1, 1)
     assert store.run(reconciling.wanted(TENANT, 10)) == []
+    assert server.client.zcard(keys.RECONCILE) == 0  # it rests until something else is asked for
 
 
 def test_no_more_can_be_asked_for_than_will_be_done(store: Store) -> None:
@@ -301,6 +303,35 @@ def test_another_customers_order_is_never_folded_here(upstream: Upstream, server
     assert orders[mine["id"]]["status"] == "passed"
     assert orders[other["id"]]["silent"] is True
     assert nobodys["id"] not in orders
+
+
+def test_an_order_that_another_tenant_submitted_here_stays_that_tenants(
+    upstream: Upstream, server: Server, store: Store
+) -> None:
+    theirs, mine = order(upstream, "A", "passed"), order(upstream, "A", "passed")
+    store.run(submissions.remember("them", [theirs["id"]], "", 1))
+    store.run(submissions.remember(TENANT, [mine["id"]], "", 1))
+    store.run(reconciling.want(TENANT, ["A"]))
+    reconcile(server, known(upstream, Tenant("them", api=Api(Secret(KEY), {"url": upstream.url}))))
+    fold(store)
+    assert document(store, "A")["connectedOrderIds"] == [mine["id"]]
+
+
+def test_a_submit_whose_answer_was_lost_is_found_by_search(upstream: Upstream, server: Server, store: Store) -> None:
+    order(upstream, "taken")
+    long_ago = int((time.time() - 3_600) * 1000)
+    for reference in ("taken", "not taken"):
+        store.run(submissions.note(TENANT, reference, "claim", long_ago))
+    store.run(submissions.note(TENANT, "on its way", "claim", int(time.time() * 1000)))
+    turns = Turns(store, Settings(redis_url=SecretUrl(server.url)))
+    for _ in range(20):
+        turns.look()
+    assert sorted(store.run(reconciling.wanted(TENANT, 10))) == ["not taken", "taken"]
+    result = reconcile(server, known(upstream))
+    assert (result.healed, result.missing) == (1, 1)
+    fold(store)
+    assert document(store, "taken")["status"] == "created"
+    assert [each.reference for each in store.run(submissions.unsettled(2**53, 10))] == ["on its way"]
 
 
 def test_a_refused_key_is_said_once_and_tried_again_in_its_time(
