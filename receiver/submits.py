@@ -90,8 +90,9 @@ class Submit:
 
     async def _send(self) -> Answer:
         order, tenant = self._order, self._tenant.name
-        noted = submissions.note(tenant, order.reference, self._claim, time.time_ns() // 1_000_000)
-        await self._keep(noted)
+        if order.reference:
+            noted = submissions.note(tenant, order.reference, self._claim, time.time_ns() // 1_000_000)
+            await self._keep(noted)
         try:
             answer = await self._api.submit(order.body)
         except OutcomeUnknown:

@@ -24,9 +24,25 @@ from receiver.feed import Feed
 from shared.errors import StoreUnavailable
 from shared.events import Usable, classify_webhook
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, changes, due, indexes, intake, keys, orders, outages, reconciling, search
+from shared.store import (
+    AsyncStore,
+    Store,
+    changes,
+    due,
+    indexes,
+    intake,
+    keys,
+    orders,
+    outages,
+    pace,
+    reconciling,
+    search,
+    submissions,
+)
 from shared.store.calls import Operation
 from shared.store.intake import Incoming, Result
+from shared.store.pace import Rate
+from shared.store.submissions import Found, Times
 from worker.shift import shift
 
 WEBHOOKS = [
@@ -478,3 +494,28 @@ def test_reconciliation_of_a_cluster_keeps_its_place_its_counts_and_outages(clus
     assert store.run(outages.ready(0, kept_days=1)) is None
     contents = intake.contents("acme", [("A", "snapshot:1:"), ("B", "snapshot:2:")])
     assert store.run(contents) == [b"", b""]
+
+
+def test_submissions_and_turns_of_an_order_api_are_kept_in_a_cluster(cluster: Cluster, store: Store) -> None:
+    name, times = submissions.submit_name("acme", "k"), Times(60, 1, 1)
+    assert store.run(submissions.begin(name, b"digest", "c-1", times)).found is Found.NEW
+    assert store.run(submissions.begin(name, b"digest", "c-2", times)).found is Found.BUSY
+    assert store.run(submissions.begin(name, b"other", "c-2", times)).found is Found.OTHER
+    ids = [f"order-{n}" for n in range(20)]
+    store.run(submissions.remember("acme", ids, name, 1))
+    store.run(submissions.done(name, "c-1", ids[0]))
+    assert store.run(submissions.begin(name, b"digest", "c-3", times))[:2] == (Found.DONE, ids[0])
+    assert store.run(submissions.submitters([*ids, "unknown"])) == [{"acme"}] * 20 + [set()]
+    store.run(submissions.note("acme", "R/1", "c-1", 5))
+    (lost,) = store.run(submissions.unsettled(9, 10))
+    assert (lost.tenant, lost.reference, lost.since_ms) == ("acme", "R/1", 5)
+    store.run(submissions.settle("acme", "R/1", "c-1"))
+    assert store.run(submissions.unsettled(9, 10)) == []
+    store.run(submissions.forget("acme", ids))
+    assert store.run(submissions.submitters(ids)) == [set()] * 20
+    assert store.run(submissions.begin(name, b"other", "c-4", times)).found is Found.NEW
+    rate = Rate(10, 0.5)
+    assert [store.run(pace.turn("a", rate, 5, background=False)).granted for _ in range(3)] == [True] * 3
+    store.run(pace.hold("a", 60))
+    assert not store.run(pace.turn("a", rate, 5, background=False)).granted
+    assert store.run(pace.turn("b", rate, 5, background=True)).granted
