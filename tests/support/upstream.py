@@ -72,6 +72,12 @@ def _placed_between(order: dict[str, Any], query: dict[str, Any]) -> bool:
     return (first is None or placed >= first) and (last is None or placed <= last)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    #: With the usual five, connections that come together are reset.
+    request_queue_size = 512
+
+
 class Upstream:
     """The server. `faults` are taken one per request, in order; `fault_for` decides for every request."""
 
@@ -84,9 +90,7 @@ class Upstream:
         #: A submit is answered with id, reference and time alone, as GelatoConnect's documentation shows it.
         self.short = False
         self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._server.request_queue_size = 512
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

@@ -14,10 +14,7 @@ from support.polling import eventually
 from support.server import Server
 from support.upstream import Asked, Fault, Upstream
 
-from shared.secret import SecretUrl
-from shared.settings import Settings
-from shared.store import Store, keys, reconciling, submissions
-from worker.turns import Turns
+from shared.store import Store, submissions
 
 
 def unsettled(store: Store) -> list[tuple[str, str]]:
@@ -163,21 +160,6 @@ class TestALostAnswer:
         members = [each.member for each in store.run(submissions.unsettled(2**50, 1))]
         store.run(submissions.settle_members(members))
         assert unsettled(store) == [("gamma", "REF-9")]
-
-    def test_is_looked_for_by_reconciliation(self, gelato: Intermediary, upstream: Upstream, store: Store) -> None:
-        upstream.faults.append(Fault(reset=True, after=True))
-        gelato.submit("LOST")
-        turns = Turns(store, Settings(redis_url=SecretUrl(gelato.receiver.env["REDIS_URL"])))
-        for _ in range(2):
-            turns.look()
-        assert unsettled(store) == [("acme", "LOST")], "its answer may still come"
-        member = store.run(submissions.unsettled(2**50, 1))[0].member
-        store.client.zadd(keys.UNSETTLED, {member: (time.time() - 100) * 1000})
-        for _ in range(2):
-            turns.look()
-        assert unsettled(store) == []
-        assert store.run(reconciling.wanted("acme", 10)) == ["LOST"]
-        assert store.run(reconciling.turns()) == ["acme"]
 
 
 class TestADeath:
