@@ -4,14 +4,15 @@ import asyncio
 from typing import Any, Final, NamedTuple
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from receiver.console.drawing import Drawing, draw, lines_of
-from receiver.console.visit import Problem, Visit
+from receiver.console.texts import link
+from receiver.console.visit import HOME, Problem, Visit, logger
 from shared.effects import in_words
 from shared.history import explained
 from shared.schema import Document, LineDocument, Package
-from shared.store import orders
+from shared.store import orders, reconciling
 from shared.store.records import Record
 
 #: What a page shows of a large order; the rest is on the pages behind it.
@@ -67,7 +68,30 @@ async def show(visit: Visit) -> Response:
         raise Problem(404, "No such order", "It may have been erased, or its retention has ended. Search for it above.")
     entries = await asyncio.to_thread(explained, visit.tenant, reference, log)
     drawn = await asyncio.to_thread(_prepare, raw, entries, _number(visit, "lines"), _number(visit, "events"))
-    return await visit.page("order.html", reference=reference, drawn=drawn)
+    return await visit.page(
+        "order.html", reference=reference, drawn=drawn, has_api=_has_api(visit), asked="asked" in visit.query
+    )
+
+
+async def reconcile(visit: Visit) -> Response:
+    """`POST /console/order/reconcile?tenant=&reference=`: have the order API asked about an order soon.
+
+    The reference is in the URL: a browser changes line breaks and NULs in a form's fields.
+    """
+    reference = visit.query.get("reference", "")
+    if not _has_api(visit):
+        raise Problem(409, "Nobody to ask", "This tenant has no order API: see GELATO_API_KEY and GELATO_TENANTS_FILE.")
+    if await visit.ask(orders.document(visit.tenant, reference)) is None:
+        raise Problem(404, "No such order", "It may have been erased, or its retention has ended.")
+    if await visit.ask(reconciling.want(visit.tenant, [reference])) is None:
+        raise Problem(503, "Too many orders wait", "Reconciliation has enough to ask about; try again in a while.")
+    logger.info("reconciliation asked for", operator=visit.operator, tenant=visit.tenant, order=reference)
+    here = link(f"{HOME}/order", tenant=visit.chosen_tenant, reference=reference, asked="yes")
+    return RedirectResponse(here, 303)
+
+
+def _has_api(visit: Visit) -> bool:
+    return visit.service.access.tenants.by_name[visit.tenant].api.key is not None
 
 
 def _prepare(

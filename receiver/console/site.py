@@ -16,6 +16,7 @@ def routes() -> list[Route]:
         _page("", overview.Overview().show),
         _page("/orders", orders.listed),
         _page("/order", order.show),
+        _form("/order/reconcile", order.reconcile),
         _page("/letters", letters.listed),
         _page("/letters/group", letters.group),
         _page("/letter", letters.one),

@@ -199,7 +199,7 @@ async def _answer(visit: Visit, handler: Handler, signed_in: bool) -> Response:
     await visit.identify()
     if signed_in and visit.session is None:
         return _to_sign_in(visit)
-    if posted and visit.session is not None:
+    if posted and signed_in:
         given = visit.form.pop("form-token", "")
         if not hmac.compare_digest(given.encode(), visit.form_token.encode()):
             raise Problem(

@@ -11,8 +11,9 @@ from receiver.console.texts import link, plural, span
 from receiver.console.visit import Spooled, Visit, spooled
 from receiver.service import SKEW_SECONDS, Service
 from shared.errors import StoreUnavailable
-from shared.store import activity, due, letter_lists, search
+from shared.store import activity, due, letter_lists, reconciling, search
 from shared.store.activity import Point
+from shared.store.calls import side_by_side
 from shared.store.due import Pending
 from shared.store.durability import Finding, Level
 from shared.store.letter_lists import Group
@@ -30,10 +31,14 @@ class Numbers(NamedTuple):
 
     pending: Pending
     shifts: int
+    workers: int
     letters: int
     groups: list[Group]
     orders: Counts
     points: list[Point]
+    #: When something usable was received last, Unix seconds; None: never.
+    last_event: float | None
+    reconciled: reconciling.Counts
 
     @property
     def rate(self) -> float:
@@ -51,11 +56,6 @@ class Numbers(NamedTuple):
         """The greatest median from POST to document over the last minute."""
         found = [point.to_document_p50 for point in self._lately() if point.to_document_p50 is not None]
         return max(found, default=None)
-
-    @property
-    def last_received(self) -> int | None:
-        """When something was received last (Unix seconds, to the step), within the hour."""
-        return next((point.at for point in reversed(self.points) if received(point)), None)
 
     def _lately(self) -> list[Point]:
         return self.points[-_LATELY - 1 : -1]
@@ -117,14 +117,29 @@ async def _gather(visit: Visit) -> Vitals:
 
 
 async def _numbers(visit: Visit, now: float) -> Numbers:
-    groups = await visit.ask(letter_lists.groups())
+    tenant = visit.tenant
+    pending, shifts, workers, groups, orders, points, last_event, reconciled = await visit.ask(
+        side_by_side(
+            due.pending(),
+            due.live_shifts(),
+            activity.live_workers(),
+            letter_lists.groups(),
+            search.counts(tenant, idle_before(visit, now)),
+            activity.read(activity.HOUR, int(now)),
+            activity.last_event_ms(),
+            reconciling.counts([tenant]),
+        )
+    )
     return Numbers(
-        pending=await visit.ask(due.pending()),
-        shifts=await visit.ask(due.live_shifts()),
+        pending=pending,
+        shifts=shifts,
+        workers=workers,
         letters=sum(group.count for group in groups),
         groups=sorted(groups, key=lambda group: -group.count),
-        orders=await visit.ask(search.counts(visit.tenant, idle_before(visit, now))),
-        points=await visit.ask(activity.read(activity.HOUR, int(now))),
+        orders=orders,
+        points=points,
+        last_event=None if last_event is None else last_event / 1000,
+        reconciled=reconciled[tenant],
     )
 
 
@@ -166,7 +181,7 @@ def _concerns(numbers: Numbers | None, spool: Spooled, findings: list[Finding], 
 def _of_work(numbers: Numbers) -> list[Concern]:
     pending = numbers.pending
     waits = f"{plural(pending.due, 'order')} waiting, the oldest for {span(pending.oldest_ms / 1000)}"
-    if not numbers.shifts:
+    if not numbers.shifts and not numbers.workers:
         what = f"No worker is alive; {waits}" if pending.due else "No worker is alive"
         return [Concern(what, "Start `gelato-rollup worker`. Nothing is lost: events wait in Redis.")]
     if pending.due and pending.oldest_ms > _LATE_SECONDS * 1000:

@@ -73,6 +73,12 @@ def report(happened: Mapping[int, Deltas], totals: Deltas, worker: str, alive_ms
     yield [*_to_add(happened, totals), Call(BEAT, (keys.WORKERS,), (worker, alive_ms))]
 
 
+def last_event_ms() -> Operation[int | None]:
+    """When the last usable webhook came, milliseconds; None before the first."""
+    (told,) = yield [Call("GET", (keys.LAST_EVENT,))]
+    return None if told is None else int(told)
+
+
 def live_workers() -> Operation[int]:
     """How many workers have reported lately."""
     (live,) = yield [Call(BEAT, (keys.WORKERS,), ("", 0))]

@@ -36,7 +36,7 @@ def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]
         letter_lists.counts(),
         one("HGETALL", keys.DEAD_LETTERS_DROPPED),
         one("XLEN", keys.CHANGES),
-        one("GET", keys.LAST_EVENT),
+        activity.last_event_ms(),
         activity.totals(),
         side_by_side(*(search.counts(tenant, stuck_before_ms) for tenant in tenants)),
     )
@@ -48,7 +48,7 @@ def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]
         dead_letters=_letters_by_reason(letters),
         dropped=_by_reason(dropped),
         changes=int(changes),
-        last_event_ms=None if last_event is None else int(last_event),
+        last_event_ms=last_event,
         totals=totals,
         orders={
             "open": sum(each.open for each in orders),
