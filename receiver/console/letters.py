@@ -8,7 +8,7 @@ from starlette.responses import Response
 from receiver.console.cursors import read_position, write_position
 from receiver.console.order import pretty
 from receiver.console.visit import Problem, Visit
-from shared.store import dead_letters, letter_lists
+from shared.store import dead_letters, letter_lists, replay_runs
 from shared.store.dead_letters import REASONS, Letter
 from shared.store.letter_lists import Group, Page, Selection
 
@@ -41,6 +41,9 @@ async def listed(visit: Visit) -> Response:
         numbers={each: number for each, number in numbers.items() if number},
         dropped=sum(dropped.values()),
         tenant=tenant,
+        running=await visit.ask(replay_runs.running()),
+        discarded=_whole(visit, "discarded"),
+        left=_whole(visit, "left") or 0,
     )
 
 
@@ -75,6 +78,11 @@ async def find_letter(visit: Visit, letter_id: str) -> Letter:
     if not isinstance(letter, Letter):
         raise Problem(404, "No such dead letter", "It was replayed or discarded. The audit log says by whom.")
     return letter
+
+
+def _whole(visit: Visit, name: str) -> int | None:
+    text = visit.query.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _shown(letter: Letter) -> Shown:

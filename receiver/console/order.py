@@ -85,7 +85,7 @@ async def reconcile(visit: Visit) -> Response:
         raise Problem(404, "No such order", "It may have been erased, or its retention has ended.")
     if await visit.ask(reconciling.want(visit.tenant, [reference])) is None:
         raise Problem(503, "Too many orders wait", "Reconciliation has enough to ask about; try again in a while.")
-    logger.info("reconciliation asked for", operator=visit.operator, tenant=visit.tenant, order=reference)
+    logger.info("reconciliation asked for", who=visit.who, tenant=visit.tenant, order=reference)
     here = link(f"{HOME}/order", tenant=visit.chosen_tenant, reference=reference, asked="yes")
     return RedirectResponse(here, 303)
 

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from receiver.console import letters, live, order, orders, overview, settings, sign_in
+from receiver.console import letters, live, order, orders, overview, replays, settings, sign_in
 from receiver.console.rendering import static
 from receiver.console.visit import HOME, Handler, Problem, Visit, guarded
 
@@ -20,6 +20,13 @@ def routes() -> list[Route]:
         _page("/letters", letters.listed),
         _page("/letters/group", letters.group),
         _page("/letter", letters.one),
+        _page("/letters/replay", replays.confirm_replay),
+        _form("/letters/replay", replays.start_replay),
+        _page("/letters/discard", replays.confirm_discard),
+        _form("/letters/discard", replays.discard),
+        _page("/replay", replays.show),
+        _form("/replay", replays.change),
+        _page("/history", replays.history),
         _page("/settings", settings.show),
         _page("/live", hub.stream),
         Route(f"{HOME}/sign-in", guarded(door.form, signed_in=False)),

@@ -80,8 +80,13 @@ class Visit:
 
     @property
     def operator(self) -> str:
-        """The name for the audit log."""
-        return (self.session.operator if self.session else "") or "console"
+        """The name that whoever is signed in gave; empty: none."""
+        return self.session.operator if self.session else ""
+
+    @property
+    def who(self) -> str:
+        """Who does something, as the audit log has it."""
+        return f"console:{self.operator}" if self.operator else "console"
 
     @property
     def tenants(self) -> list[str]:

@@ -1,0 +1,186 @@
+"""What operators do with dead letters: replay and discard, each after a page that says what will happen; and what was done.
+
+A replay is carried by the workers (`shared.store.replay_runs`), so it goes on when the browser is closed, or this receiver.
+"""
+
+import time
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import RedirectResponse, Response
+
+from receiver.console.letters import find_group, find_letter
+from receiver.console.texts import link
+from receiver.console.visit import HOME, Problem, Visit, logger
+from shared import replay
+from shared.errors import InvalidJson, UnusableEvent
+from shared.letters import described_run
+from shared.replay import Fate, NoPayload
+from shared.store import audit, dead_letters, due, letter_lists, replay_runs
+from shared.store.dead_letters import FOLD_ERROR, Letter
+from shared.store.letter_lists import Group, Page, Selection
+from shared.store.replay_runs import Run
+
+#: So many letters are tried on before a group is replayed: would they be usable now?
+_TRIED: Final = 20
+_LOT: Final = 500
+#: Discarding stops after so long, and says how many are left.
+_DISCARD_SECONDS: Final = 5.0
+_MAX_REASON: Final = 300
+_PER_PAGE: Final = 50
+#: What became of letters, in words; the first are good.
+FATES: Final = {
+    Fate.FOLDED: "folded into their orders",
+    Fate.IGNORED: "not about an order",
+    Fate.TEST: "test notifications",
+    Fate.WAITING: "on their way",
+    Fate.DEAD: "dead again",
+    Fate.UNREPLAYABLE: "without a payload",
+    Fate.GONE: "gone meanwhile",
+}
+
+
+class Chosen(NamedTuple):
+    """What is to be replayed or discarded: a group, or one letter of it; `query` names it in URLs."""
+
+    letter: Letter | None
+    group: Group | None
+    query: dict[str, str]
+
+    @property
+    def number(self) -> int:
+        """How many letters these are."""
+        return 1 if self.group is None else self.group.count
+
+
+class Trial(NamedTuple):
+    """How letters would fare now: so many were tried, so many are usable; what is wrong with the first of the others."""
+
+    tried: int
+    usable: int
+    problem: str
+    may_fail: bool
+
+
+async def confirm_replay(visit: Visit) -> Response:
+    """`GET /console/letters/replay?group=` (or `id=`): what will happen, and how some letters would fare."""
+    chosen = await _chosen(visit)
+    if chosen.letter is not None:
+        letters = [chosen.letter]
+    else:
+        page: Page = await visit.ask(letter_lists.page(Selection(group=chosen.query["group"]), None, _TRIED))
+        letters = page.letters
+    shifts = await visit.ask(due.live_shifts())
+    return await visit.page("confirm_replay.html", chosen=chosen, trial=_try(letters), shifts=shifts)
+
+
+async def start_replay(visit: Visit) -> Response:
+    """`POST /console/letters/replay`: begin, and show how it goes."""
+    chosen = await _chosen(visit)
+    ids = [] if chosen.letter is None else [chosen.letter.id]
+    selection = Selection() if ids else Selection(group=chosen.query["group"])
+    run: Run = await visit.ask(replay_runs.start(visit.who, selection, chosen.number, ids))
+    told = described_run(run)
+    what: dict[str, Any] = {name: told[name] for name in ("replay", "selection", "ids", "selected") if name in told}
+    await visit.ask(audit.note(visit.who, "replay", what))
+    logger.info("replay asked for", who=visit.who, replay=run.id, selected=run.selected)
+    return RedirectResponse(link(f"{HOME}/replay", id=run.id), 303)
+
+
+async def confirm_discard(visit: Visit) -> Response:
+    """`GET /console/letters/discard?group=` (or `id=`): what will be lost, and why it may be."""
+    return await visit.page("confirm_discard.html", chosen=await _chosen(visit), problem=None)
+
+
+async def discard(visit: Visit) -> Response:
+    """`POST /console/letters/discard`: for good, with a reason."""
+    chosen = await _chosen(visit)
+    why = " ".join(visit.form.get("reason", "").split())[:_MAX_REASON]
+    if not why:
+        return await visit.page(
+            "confirm_discard.html", 422, chosen=chosen, problem="Say why: it stands in the audit log."
+        )
+    what: dict[str, Any] = {**chosen.query, "reason": why, "selected": chosen.number}
+    if chosen.letter is not None:
+        what |= {"tenant": chosen.letter.tenant, "letterReason": chosen.letter.reason}
+    elif chosen.group is not None:
+        what |= {"tenant": chosen.group.cause.tenant, "letterReason": chosen.group.cause.reason}
+    await visit.ask(audit.note(visit.who, "discard", what))
+    gone, left = await _discard(visit, chosen)
+    await visit.ask(audit.note(visit.who, "discarded", what, {"discarded": gone}))
+    logger.info("dead letters discarded", who=visit.who, discarded=gone, reason=why, **chosen.query)
+    return RedirectResponse(link(f"{HOME}/letters", discarded=gone, left=left or None), 303)
+
+
+async def show(visit: Visit) -> Response:
+    """`GET /console/replay?id=`: how far a replay has come."""
+    run = await _run(visit)
+    shifts = await visit.ask(due.live_shifts())
+    return await visit.page("replay.html", run=run, done=sum(run.counts.values()), fates=FATES, shifts=shifts)
+
+
+async def change(visit: Visit) -> Response:
+    """`POST /console/replay?id=`, with `do`: `stop`, or `resume`."""
+    run = await _run(visit)
+    wanted = visit.form.get("do", "")
+    if wanted not in ("stop", "resume"):
+        raise Problem(400, "Nothing to do", "A replay can be stopped, and resumed.")
+    if await visit.ask(replay_runs.stop(run.id) if wanted == "stop" else replay_runs.resume(run.id)):
+        await visit.ask(audit.note(visit.who, f"{wanted} replay", {"replay": run.id}))
+    return RedirectResponse(link(f"{HOME}/replay", id=run.id), 303)
+
+
+async def history(visit: Visit) -> Response:
+    """`GET /console/history`: replays, and who did what."""
+    before = visit.query.get("before") or None
+    if before is not None and not before.replace("-", "").isdigit():
+        raise Problem(400, "No such page", "Go back to the list, and page on from there.")
+    runs = await visit.ask(replay_runs.latest(10)) if before is None else []
+    deeds = await visit.ask(audit.latest(_PER_PAGE, before))
+    older = deeds[-1].id if len(deeds) == _PER_PAGE else None
+    return await visit.page("history.html", runs=runs, deeds=deeds, older=older, paged=before is not None, fates=FATES)
+
+
+async def _chosen(visit: Visit) -> Chosen:
+    letter_id = visit.query.get("id")
+    if letter_id:
+        return Chosen(await find_letter(visit, letter_id), None, {"id": letter_id})
+    group = await find_group(visit, visit.query.get("group", ""))
+    return Chosen(None, group, {"group": group.id})
+
+
+async def _discard(visit: Visit, chosen: Chosen) -> tuple[int, int]:
+    """How many letters were discarded, and how many there was no time for."""
+    if chosen.letter is not None:
+        removed = await visit.ask(dead_letters.remove([chosen.letter.id]))
+        return sum(each is not None for each in removed), 0
+    # Those that come while it goes on were never looked at by anybody: they stay.
+    selection = Selection(group=chosen.query["group"], until=time.time_ns() // 1000)
+    deadline = time.monotonic() + _DISCARD_SECONDS
+    gone = 0
+    while True:
+        page: Page = await visit.ask(letter_lists.page(selection, None, _LOT, oldest_first=True, whole=False))
+        removed = await visit.ask(dead_letters.remove([letter.id for letter in page.letters]))
+        gone += sum(each is not None for each in removed)
+        if page.after is None or not page.letters:
+            return gone, 0
+        if time.monotonic() > deadline:
+            return gone, max(0, chosen.number - gone)
+
+
+async def _run(visit: Visit) -> Run:
+    run: Run | None = await visit.ask(replay_runs.one(visit.query.get("id", "")[:64]))
+    if run is None:
+        raise Problem(404, "No such replay", "Replays are remembered for 30 days.")
+    return run
+
+
+def _try(letters: list[Letter]) -> Trial:
+    usable, problem = 0, ""
+    for letter in letters:
+        try:
+            replay.read(letter.payload, letter.came_as)
+        except (InvalidJson, UnusableEvent, NoPayload) as error:
+            problem = problem or str(error)
+        else:
+            usable += 1
+    return Trial(len(letters), usable, problem, any(letter.reason == FOLD_ERROR for letter in letters))
