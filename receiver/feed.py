@@ -7,7 +7,7 @@ it was when Redis comes back after an outage, and never waits for a subscriber: 
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from shared import log
@@ -28,6 +28,8 @@ _BLOCK_MS: Final = 1_000
 _RETRY_SECONDS: Final = (0.1, 2.0)
 
 _Topic = tuple[str | None, str | None]
+#: No tenant has an empty name.
+_NOTHING: Final[_Topic] = ("", None)
 
 
 class TooManySubscribers(GelatoRollupError):
@@ -64,6 +66,10 @@ class Subscription:
                 self._waiting.append(entry)
                 self._more.set()
 
+    def skip(self) -> None:
+        """Leave out what waits."""
+        self._waiting.clear()
+
     def end(self, why: str) -> None:
         """There are no more, after those that wait."""
         self.ended = self.ended or why
@@ -95,26 +101,44 @@ class Feed:
 
         Raises `TooManySubscribers`, also when the process is about to stop, and `StoreUnavailable`.
         """
+        with self._counted(tenant):
+            await self._follow()
+            with self._listed((tenant, reference)) as subscription:
+                yield subscription
+
+    @contextlib.contextmanager
+    def attend(self) -> Iterator[Subscription]:
+        """Take a place among the subscribers without being told of changes: it ends as theirs do.
+
+        Raises `TooManySubscribers`, also when the process is about to stop. Needs no server.
+        """
+        with self._counted(None), self._listed(_NOTHING) as subscription:
+            yield subscription
+
+    @contextlib.contextmanager
+    def _counted(self, tenant: str | None) -> Iterator[None]:
         if self._stopped or self.subscribers >= self._most or (tenant and self._open[tenant] >= self._most_per_tenant):
             raise TooManySubscribers(f"{self.subscribers} clients follow changes already")
         self._open[tenant] += 1
         try:
-            await self._follow()
-            subscription = Subscription(self._last)
-            topic = (tenant, reference)
-            self._subscribers.setdefault(topic, set()).add(subscription)
-            try:
-                if self._stopped:
-                    subscription.end(STOPPING)
-                yield subscription
-            finally:
-                self._subscribers[topic].discard(subscription)
-                if not self._subscribers[topic]:
-                    del self._subscribers[topic]
+            yield
         finally:
             self._open[tenant] -= 1
             if not self._open[tenant]:
                 del self._open[tenant]
+
+    @contextlib.contextmanager
+    def _listed(self, topic: _Topic) -> Iterator[Subscription]:
+        subscription = Subscription(self._last)
+        self._subscribers.setdefault(topic, set()).add(subscription)
+        try:
+            if self._stopped:
+                subscription.end(STOPPING)
+            yield subscription
+        finally:
+            self._subscribers[topic].discard(subscription)
+            if not self._subscribers[topic]:
+                del self._subscribers[topic]
 
     def stop(self) -> None:
         """End all subscriptions, and take no more: the process is asked to stop."""

@@ -73,6 +73,7 @@ def _environment() -> Environment:
         size=texts.size,
         spoken=texts.spoken,
         plain_json=texts.highlighted,
+        told=texts.told,
         iso=texts.iso,
         marked=texts.marked,
         setting=texts.value,

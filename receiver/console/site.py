@@ -11,7 +11,6 @@ from receiver.console.visit import HOME, Handler, Problem, Visit, guarded
 def routes() -> list[Route]:
     """Everything below `/console`."""
     door = sign_in.SignIn()
-    hub = live.Hub()
     return [
         _page("", overview.Overview().show),
         _page("/orders", orders.listed),
@@ -28,7 +27,7 @@ def routes() -> list[Route]:
         _form("/replay", replays.change),
         _page("/history", replays.history),
         _page("/settings", settings.show),
-        _page("/live", hub.stream),
+        _page("/live", live.stream),
         Route(f"{HOME}/sign-in", guarded(door.form, signed_in=False)),
         Route(f"{HOME}/sign-in", guarded(door.sign_in, signed_in=False), methods=["POST"]),
         _form("/sign-out", sign_in.sign_out),

@@ -153,6 +153,15 @@ def value(setting: object) -> str:
     return {True: "yes", False: "no"}[setting] if isinstance(setting, bool) else visible(setting)
 
 
+def told(value: object) -> str:
+    """A value of the audit log: what it holds, side by side."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {told(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(told, value))
+    return visible(value)
+
+
 def _visible(character: str) -> str:
     number = ord(character)
     if number < 0x20:

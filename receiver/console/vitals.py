@@ -22,7 +22,7 @@ from shared.store.search import Counts
 _FRESH_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 30.0
 _SLOW_SECONDS: Final = 1.0
-#: Rates and latencies of the tiles are of these last steps, the one that is not over left out.
+#: Rates and latencies of the tiles are of so many steps, and of the one that is not over.
 _LATELY: Final = 6
 
 
@@ -39,11 +39,14 @@ class Numbers(NamedTuple):
     #: When something usable was received last, Unix seconds; None: never.
     last_event: float | None
     reconciled: reconciling.Counts
+    asked_at: float
 
     @property
     def rate(self) -> float:
-        """Webhooks per second over the last minute."""
-        return sum(received(point) for point in self._lately()) / (_LATELY * activity.HOUR.step)
+        """Webhooks per second over the last minute, and what has passed of the present step."""
+        step = activity.HOUR.step
+        seconds = _LATELY * step + max(1.0, self.asked_at % step)
+        return sum(received(point) for point in self.points[-_LATELY - 1 :]) / seconds
 
     @property
     def slowest(self) -> float | None:
@@ -58,7 +61,7 @@ class Numbers(NamedTuple):
         return max(found, default=None)
 
     def _lately(self) -> list[Point]:
-        return self.points[-_LATELY - 1 : -1]
+        return self.points[-_LATELY - 1 :]
 
 
 class Concern(NamedTuple):
@@ -140,6 +143,7 @@ async def _numbers(visit: Visit, now: float) -> Numbers:
         points=points,
         last_event=None if last_event is None else last_event / 1000,
         reconciled=reconciled[tenant],
+        asked_at=now,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from support.processes import Receiver
 
+from shared.store.letter_index import Cause
+
 SPLIT = "83831IAKD2"
 SPLIT_EVENTS = 32
 TRACKING_CODE = "00340c3c81"
@@ -21,6 +23,8 @@ HOSTILE = [
     "x{{ 7 * 7 }}",
     "\N{PRETZEL}" * 255,
 ]
+#: The group of the dead letters of an event that nobody knows.
+UNKNOWN_EVENTS = Cause("default", "unknown-event", "event: unknown name 'order_packed'").group
 ORDERS = 11 + len(HOSTILE)
 _WAY = ("created", "uploading", "passed", "in_production", "printed", "shipped", "in_transit", "delivered")
 _NUMBER = iter(range(10**9))

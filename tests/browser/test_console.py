@@ -1,5 +1,6 @@
 """The console in a real browser: reading it, finding things, and doing without a mouse, scripts or space."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,25 @@ from support.polling import eventually
 Open = Callable[..., Page]
 
 ORDER = f"/console/order?tenant=default&reference={scenery.SPLIT}"
-PAGES = ["/console", "/console/orders", ORDER, "/console/letters", "/console/settings", "/console/orders?q=nothing"]
+PAGES = [
+    "/console",
+    "/console/orders",
+    ORDER,
+    "/console/orders?q=nothing",
+    "/console/letters",
+    f"/console/letters/group?group={scenery.UNKNOWN_EVENTS}",
+    f"/console/letters/replay?group={scenery.UNKNOWN_EVENTS}",
+    f"/console/letters/discard?group={scenery.UNKNOWN_EVENTS}",
+    "/console/history",
+    "/console/settings",
+]
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, *rules: str) -> list[str]:
     """What axe finds wrong with a page; it is run beside the page's content security policy, not through it."""
     page.evaluate(AXE_SCRIPT)
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    options: dict[str, Any] = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [f"{each['id']}: {[node['target'] for node in each['nodes']][:5]}" for each in found["violations"]]
 
 
@@ -42,7 +55,7 @@ def test_a_wrong_token_is_refused_and_the_right_one_leads_to_the_page_that_was_w
 def test_the_overview_says_first_what_somebody_must_do(operator: Open) -> None:
     page = operator()
     region = page.get_by_role("region", name="things need you")
-    expect(region).to_contain_text("22 dead letters of 3 causes")
+    expect(region).to_contain_text(re.compile(r"\d+ dead letters of \d causes"))
     region.get_by_role("link", name="Look at them").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Dead letters")
 
@@ -112,15 +125,21 @@ def test_a_page_moves_by_itself_when_its_order_does(operator: Open, house: Any) 
     expect(page.locator("#raw-document pre")).to_be_visible()  # what was open stays open
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible(operator: Open, visitor: Open, scheme: str) -> None:
-    page = operator(color_scheme=scheme)
+def test_every_page_is_accessible(operator: Open, visitor: Open) -> None:
+    page = operator()
     for path in PAGES:
         page.goto(path)
         assert (path, violations(page)) == (path, [])
-    door = visitor(color_scheme=scheme)
+    door = visitor()
     door.goto("/console")
     assert violations(door) == []
+
+
+def test_every_text_can_be_read_in_the_dark_too(operator: Open) -> None:
+    page = operator(color_scheme="dark")
+    for path in PAGES:
+        page.goto(path)
+        assert (path, violations(page, "color-contrast")) == (path, [])
 
 
 def test_everything_can_be_reached_with_the_keyboard_alone(visitor: Open) -> None:
