@@ -1,5 +1,7 @@
 """How long an order may be silent, and lengths of time as people write them."""
 
+from pathlib import Path
+
 import pytest
 
 from shared import patience
@@ -29,6 +31,10 @@ def test_every_open_status_has_a_usual_time() -> None:
     assert all(status in usual.seconds for status in RANKED if status not in FINAL)
     assert usual.of("created") < usual.of("in_production") < usual.of("shipped") < usual.of("in_transit")
     assert usual.of("a status that is new") == usual.of("other")
+
+
+def test_the_documentation_says_what_is_usual() -> None:
+    assert patience.markdown() in (Path(__file__).parents[2] / "docs" / "reconciliation.md").read_text()
 
 
 def test_a_setting_changes_some_of_them() -> None:
