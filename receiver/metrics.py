@@ -154,6 +154,7 @@ def _of_service(measured: Measures, promises: Promises | None) -> Values:
         "gelato_orders": _by(measured.orders),
         "gelato_dead_letters": _by(measured.dead_letters),
         "gelato_dead_letters_dropped_total": _by(measured.dropped),
+        "gelato_reconciliation_total": _by(measured.reconciled),
     }
 
 

@@ -131,6 +131,11 @@ _ALL: Final = (
         "gelato_dead_letters_dropped_total", _C, _SERVICE,
         "Dead letters that were not kept because there were GELATO_MAX_DEAD_LETTERS, by `reason`.", ("reason",),
     ),
+    Metric(
+        "gelato_reconciliation_total", _C, _SERVICE,
+        "What reconciliation has done, by `what`: rounds, looked_at (orders compared with the order API), searches, gets, "
+        "healed (orders that learnt what no webhook had said), missing (orders that the API does not know).", ("what",),
+    ),
     Metric("gelato_changes_stream_entries", _G, _SERVICE, "Entries in the stream of changes."),
     # The server.
     Metric("gelato_redis_memory_used_bytes", _G, _SERVICE, "What the server uses (a cluster's fullest node)."),

@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError, OrderApiError
 from shared.orderapi import OrderApis
 from shared.patience import Patience
 from shared.settings import DEFAULT_TENANT, Settings
-from shared.store import AsyncStore
+from shared.store import AsyncStore, reconciling
 from shared.store.reconciling import Counts
 from shared.tenants import Tenant, Tenants
 from worker import by_hand
@@ -157,9 +157,7 @@ async def _look(settings: Settings, chosen: Sequence[Tenant], wish: Wish) -> lis
 
 
 def _show_done(done: _Done, *, as_json: bool) -> None:
-    total = Counts()
-    for counts in done.counts.values():
-        total = total.plus(counts)
+    total = reconciling.total(done.counts)
     if as_json:
         by_tenant = {name: _as_json(counts) for name, counts in done.counts.items()}
         print_json({**_as_json(total), "tenants": by_tenant, "unknown": done.missing, "troubles": done.troubles})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from shared.counting import Values
-from shared.store import activity, due, keys, letter_lists, search
+from shared.store import activity, due, keys, letter_lists, reconciling, search
 from shared.store.calls import Operation, one, side_by_side
 from shared.store.dead_letters import REASONS
 from shared.store.due import Pending
@@ -25,6 +25,8 @@ class Measures(NamedTuple):
     last_event_ms: int | None
     totals: Values
     orders: dict[str, int]
+    #: By what was done.
+    reconciled: dict[str, int]
 
 
 def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]:
@@ -39,8 +41,9 @@ def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]
         activity.last_event_ms(),
         activity.totals(),
         side_by_side(*(search.counts(tenant, stuck_before_ms) for tenant in tenants)),
+        reconciling.counts(tenants),
     )
-    pending, shifts, workers, letters, dropped, changes, last_event, totals, orders = results
+    pending, shifts, workers, letters, dropped, changes, last_event, totals, orders, reconciled = results
     return Measures(
         pending=pending,
         live_shifts=shifts,
@@ -57,6 +60,7 @@ def measure(tenants: Sequence[str], stuck_before_ms: int) -> Operation[Measures]
             "disagrees": sum(each.disagrees for each in orders),
             "stuck": sum(each.idle for each in orders),
         },
+        reconciled=reconciling.total(reconciled)._asdict(),
     )
 
 

@@ -159,6 +159,14 @@ def counts(tenants: Sequence[str]) -> Operation[dict[str, Counts]]:
     }
 
 
+def total(by_tenant: Mapping[str, Counts]) -> Counts:
+    """The sum of several tenants'."""
+    result = Counts()
+    for each in by_tenant.values():
+        result = result.plus(each)
+    return result
+
+
 def forget_order(tenant: str, reference: str) -> Step:
     """The calls that make reconciliation forget an order."""
     name = keys.escaped(reference)

@@ -12,7 +12,7 @@ from support.contents import all_texts
 from support.events import webhook
 from support.orders import accept, document, fold, found_document, letters
 from support.polling import eventually
-from support.processes import Process
+from support.processes import Process, Receiver
 from support.server import Server
 from support.upstream import KEY, PERSONAL, Fault, Upstream
 
@@ -186,6 +186,15 @@ def test_how_many_connected_orders_there_are_is_learnt_without_a_get(
     assert reconcile(server, known(upstream), after="passed=0s") == Counts(1, 1, 1, 0, 1, 0)
     fold(store)
     assert document(store, "A")["complete"] is True
+
+
+def test_what_was_healed_is_a_metric(upstream: Upstream, server: Server, store: Store, receiver: Receiver) -> None:
+    order(upstream, "A", "passed")
+    store.run(reconciling.want(TENANT, ["A"]))
+    reconcile(server, known(upstream))
+    shown = eventually(lambda: receiver.client.get("/metrics").text, what="the metrics")
+    assert 'gelato_reconciliation_total{what="healed"} 1.0' in shown
+    assert 'gelato_reconciliation_total{what="gets"} 1.0' in shown
 
 
 def test_an_order_that_the_api_has_lost_is_counted_and_left_alone(
