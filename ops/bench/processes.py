@@ -79,9 +79,11 @@ class Stage:
         appendfsync: str = "everysec",
         options: Mapping[str, str] | None = None,
         seed: Path | None = None,
+        replicas: int = 0,
     ) -> None:
         """`options` of the server; `seed`: a directory with an append-only file to start with."""
         self._scratch = scratch
+        self._replicas = replicas
         self._seed = seed
         self._options = {"appendonly": "yes", "appendfsync": appendfsync, "save": "", **(options or {})}
         self._children: list[Child] = []
@@ -118,10 +120,10 @@ class Stage:
             # A supervisor has children of its own, which it ends when it is asked to.
             child.stop(signal.SIGTERM if child.name == "workers" else signal.SIGKILL)
 
-    def receiver(self) -> "Listening":
+    def receiver(self, **settings: str) -> "Listening":
         """Start a receiver with everything on that a user has on: spool, JSON log lines (to a file), `info`."""
         port = free_port()
-        child = self._ours("receiver", ["receiver"], PORT=str(port))
+        child = self._ours("receiver", ["receiver"], PORT=str(port), **settings)
         return Listening(child, port)
 
     def worker(self, processes: int = 1) -> Child:
@@ -161,19 +163,37 @@ class Stage:
         return child
 
     def _start_server(self) -> None:
-        settings = {
-            "port": "0",
-            "unixsocket": str(self.socket),
-            "dir": str(self.directory),
-            "loglevel": "warning",
-            "notify-keyspace-events": "K$",
-            **self._options,
-        }
-        command = [server_binary(), *(word for name, value in settings.items() for word in (f"--{name}", value))]
-        self.server = Child("server", command, _environment(), self.directory / "server.log")
+        port = free_port() if self._replicas else 0  # replicas follow over TCP
+        self.server = self._server("server", self.directory, self.socket, port)
         self.store = Store.from_url(self.url, timeout_seconds=60.0)
         wait_for(self.socket.exists, [self.server], what="the server")
         wait_for(lambda: bool(_ping(self.store)), [self.server], what="the server")
+        for number in range(self._replicas):
+            directory = self.directory / f"replica-{number}"
+            directory.mkdir()
+            follower = self._server(directory.name, directory, directory / "s", 0, replicaof=f"127.0.0.1 {port}")
+            self._children.append(follower)
+        if self._replicas:
+            # A replica that has just been given everything writes its file anew before it speaks of its disk.
+            ask = self.store.client.execute_command
+            wait_for(
+                lambda: ask("WAITAOF", 1, self._replicas, 2_000)[1] == self._replicas, [self.server], what="replicas"
+            )
+
+    def _server(self, name: str, directory: Path, path: Path, port: int, **more: str) -> Child:
+        settings = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(path),
+            "dir": str(directory),
+            "loglevel": "warning",
+            "notify-keyspace-events": "K$",
+            "repl-diskless-sync-delay": "0",
+            **self._options,
+            **more,
+        }
+        words = [word for name, value in settings.items() for word in (f"--{name}", *value.split(" "))]
+        return Child(name, [server_binary(), *words], _environment(), self.directory / f"{name}.log")
 
 
 class Listening:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.bench import machine, proc
+from ops.bench.acknowledgement import acknowledgement
 from ops.bench.bench import Bench
 from ops.bench.fold import fold
 from ops.bench.growth import growth
@@ -26,6 +27,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], Result]]] = {
     "latency": latency,
     "memory": memory,
     "growth": growth,
+    "acknowledgement": acknowledgement,
 }
 #: The kernel's own work is a few hundredths.
 _NOISY_SHARE: Final = 0.08

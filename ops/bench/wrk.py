@@ -39,7 +39,15 @@ class Outcome(NamedTuple):
         return self.accepted * 1e6 / self.microseconds
 
 
-def events(base: str, *, seconds: int, prefix: str, distinct: int = 0, answers: Path | None = None) -> Outcome:
+def events(
+    base: str,
+    *,
+    seconds: int,
+    prefix: str,
+    distinct: int = 0,
+    answers: Path | None = None,
+    connections: int = CONNECTIONS,
+) -> Outcome:
     """Post lifelike events, all new unless `distinct` says how many different ones; `answers` collects what was said."""
     environment = {
         "BENCH_SECRET": SECRET,
@@ -51,14 +59,18 @@ def events(base: str, *, seconds: int, prefix: str, distinct: int = 0, answers: 
     if answers is not None:
         environment["BENCH_ANSWERS"] = str(answers)
     done = subprocess.run(
-        command(base, "events.lua", seconds), env=environment, capture_output=True, timeout=seconds + 30, check=False
+        command(base, "events.lua", seconds, connections),
+        env=environment,
+        capture_output=True,
+        timeout=seconds + 30,
+        check=False,
     )
     return outcome(done.stdout, done.stderr)
 
 
-def command(base: str, script: str, seconds: int) -> list[str]:
+def command(base: str, script: str, seconds: int, connections: int = CONNECTIONS) -> list[str]:
     """The command line: one thread, 32 connections."""
-    size = ["-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s"]
+    size = ["-t", "1", "-c", str(connections), "-d", f"{seconds}s"]
     return [program("wrk", "wrk"), *size, "-s", str(_LOAD / script), base]
 
 

@@ -15,7 +15,10 @@ from ops.cli.common import DONE, FOUND_SOMETHING_WRONG, command, out, progress
 
 @click.command()
 @click.argument(
-    "benchmarks", nargs=-1, type=click.Choice(list(BENCHMARKS)), metavar="[intake|fold|latency|memory|growth]..."
+    "benchmarks",
+    nargs=-1,
+    type=click.Choice(list(BENCHMARKS)),
+    metavar="[intake|fold|latency|memory|growth|acknowledgement]...",
 )
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every single run to this file."
@@ -24,7 +27,7 @@ from ops.cli.common import DONE, FOUND_SOMETHING_WRONG, command, out, progress
 @click.option("--quick", is_flag=True, help="Small and short: to see that it works, not to quote.")
 @command
 def bench(benchmarks: tuple[str, ...], json_file: Path | None, runs: int | None, quick: bool) -> None:
-    """Measure intake, fold and latency side by side with baselines and limits; memory and growth when asked for.
+    """Measure intake, fold and latency side by side with baselines and limits; the others when asked for.
 
     Needs a checkout (the baselines are in tests/benchmarks/), wrk and redis-benchmark. Ends with 1 when a benchmark's check
     of its own result fails; a missed target is shown, and is no error.
