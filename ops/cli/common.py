@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ops import secrets
-from shared import log
+from shared import log, tenants
 from shared.errors import ConfigurationError, GelatoRollupError, StoreUnavailable
 from shared.settings import DEFAULT_TENANT, Settings
 from shared.store import Store
@@ -30,7 +30,17 @@ out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-of_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose orders.")
+
+
+def _tenant_name(context: click.Context, option: click.Parameter, name: str) -> str:
+    if not tenants.NAME.fullmatch(name):
+        raise click.BadParameter("a tenant's name is of a-z, 0-9, _ and -, at most 63 of them")
+    return name
+
+
+of_tenant = click.option(
+    "--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose orders.", callback=_tenant_name
+)
 
 
 def command(function: F) -> F:
@@ -60,6 +70,13 @@ def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong, and end."""
     err.print(f"gelato-rollup: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
+
+
+def nothing_found(what: str, tenant: str, settings: Settings) -> NoReturn:
+    """Say that there is nothing of a tenant, and whether that tenant is configured at all; and end."""
+    known = sorted(tenants.load(settings).by_name)
+    hint = "" if tenant in known else f" (tenant {tenant} is not configured; there are: {', '.join(known)})"
+    fail(what + hint, FOUND_SOMETHING_WRONG)
 
 
 def settings_in_force() -> Settings:

@@ -18,6 +18,7 @@ from ops.cli.common import (
     command,
     err,
     fail,
+    nothing_found,
     of_tenant,
     open_store,
     out,
@@ -48,10 +49,11 @@ def orders() -> None:
 @command
 def show(reference: str, tenant: str, as_json: bool) -> None:
     """Draw one order: connected orders, items, parcels, what needs attention."""
-    with open_store(settings_in_force()) as store:
+    settings = settings_in_force()
+    with open_store(settings) as store:
         raw = store.run(stored_orders.document(tenant, reference))
     if raw is None:
-        fail(f"no order {reference!r} of tenant {tenant}", FOUND_SOMETHING_WRONG)
+        nothing_found(f"no order {reference!r} of tenant {tenant}", tenant, settings)
     if as_json:
         print_json(orjson.loads(raw))
     else:
@@ -152,10 +154,11 @@ def watch(reference: str | None, tenant: str, as_json: bool) -> None:
 @command
 def events(reference: str, tenant: str, as_json: bool) -> None:
     """Show the raw events of one order by their time of receipt."""
-    with open_store(settings_in_force()) as store:
+    settings = settings_in_force()
+    with open_store(settings) as store:
         log = store.run(stored_orders.log(tenant, reference))
     if not log:
-        fail(f"no order {reference!r} of tenant {tenant}", FOUND_SOMETHING_WRONG)
+        nothing_found(f"no order {reference!r} of tenant {tenant}", tenant, settings)
     if as_json:
         print_json(history.as_json(history.explained(tenant, reference, log)))
     else:
@@ -207,7 +210,7 @@ def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json:
     if left:
         fail(f"{len(left)} left as they are", FOUND_SOMETHING_WRONG)
     if unknown and not all_orders:
-        fail(f"unknown: {tree.visible(', '.join(unknown))}", FOUND_SOMETHING_WRONG)
+        nothing_found(f"unknown: {tree.visible(', '.join(unknown))}", tenant, settings)
 
 
 @orders.command()
@@ -217,14 +220,15 @@ def rebuild(references: tuple[str, ...], tenant: str, all_orders: bool, as_json:
 def close(references: tuple[str, ...], tenant: str) -> None:
     """Mark orders that will never end by themselves as done, until another event of theirs is received."""
     unknown = []
-    with open_store(settings_in_force()) as store:
+    settings = settings_in_force()
+    with open_store(settings) as store:
         for reference in references:
             if store.run(stored_orders.close(tenant, reference, time.time_ns() // 1000)):
                 out.print(f"closed: {tree.visible(reference)}", markup=False, highlight=False)
             else:
                 unknown.append(reference)
     if unknown:
-        fail(f"unknown: {tree.visible(', '.join(unknown))}", FOUND_SOMETHING_WRONG)
+        nothing_found(f"unknown: {tree.visible(', '.join(unknown))}", tenant, settings)
 
 
 @orders.command()
@@ -250,7 +254,7 @@ def erase(reference: str | None, tenant: str, whole_tenant: bool, yes: bool) -> 
     if erased.left_in_files:
         err.print(f"the server's append-only file holds it until it is rewritten: {erased.left_in_files}", markup=False)
     if not erased.anything:
-        fail(f"nothing was found of {what}", FOUND_SOMETHING_WRONG)
+        nothing_found(f"nothing was found of {what}", tenant, settings)
 
 
 def _all_references(store: Store, tenant: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import orjson
+import pytest
 from support.commands import Gelato, one_line
 from support.orders import document, fold
 from support.seed import REFERENCE, accept_all, item
@@ -66,3 +67,29 @@ def test_a_closed_order_is_terminal_until_another_event_comes(gelato: Gelato, st
     fold(store)
     assert document(store, "mine")["terminal"] is False
     assert "closedAt" not in document(store, "mine")
+
+
+@pytest.mark.parametrize(
+    "command", ["show X", "events X", "rebuild X", "close X", "erase X --yes", "erase --whole-tenant --yes"]
+)
+def test_a_tenant_that_is_not_configured_is_named_and_those_that_are(gelato: Gelato, command: str) -> None:
+    answer = gelato("orders", *command.split(), "--tenant", "nobody")
+    assert answer.returncode == 1
+    assert "tenant nobody is not configured; there are: default" in answer.stderr
+    assert "not configured" not in gelato("orders", *command.split()).stderr
+
+
+def test_a_name_that_no_tenant_can_have_is_refused(gelato: Gelato) -> None:
+    answer = gelato("orders", "erase", "X", "--yes", "--tenant", "No/Body")
+    assert answer.returncode == 2
+    assert "tenant" in answer.stderr
+
+
+def test_an_order_of_a_tenant_that_is_configured_no_more_can_be_rebuilt_and_erased(
+    gelato: Gelato, store: Store
+) -> None:
+    accept_all(store, item("mine"), tenant="former")
+    fold(store)
+    assert gelato("orders", "rebuild", "mine", "--tenant", "former").returncode == 0
+    assert gelato("orders", "erase", "mine", "--tenant", "former", "--yes").returncode == 0
+    assert gelato("orders", "show", "mine", "--tenant", "former").returncode == 1
