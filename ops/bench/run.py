@@ -17,6 +17,7 @@ from ops.bench.growth import growth
 from ops.bench.intake import intake
 from ops.bench.latency import latency
 from ops.bench.memory import memory
+from ops.bench.replaying import replaying
 from ops.bench.report import warnings
 from ops.bench.results import Result
 from ops.bench.sizes import Sizes
@@ -28,6 +29,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], Result]]] = {
     "memory": memory,
     "growth": growth,
     "acknowledgement": acknowledgement,
+    "replay": replaying,
 }
 #: The kernel's own work is a few hundredths.
 _NOISY_SHARE: Final = 0.08

@@ -23,6 +23,7 @@ class Sizes:
     stored_orders: tuple[int, ...] = (1_000, 30_000, 300_000)
     histories: tuple[int, ...] = (10, 100, 1_000)
     lines: tuple[int, ...] = (10, 100, 1_000)
+    replayed_letters: int = 200_000
     growth_seconds: float = 5.0
     #: Processes that have just started are still busy with themselves; then their idle time is measured.
     growth_quiet_seconds: float = 1.0
@@ -41,6 +42,7 @@ QUICK: Final = Sizes(
     stored_orders=(1_000, 20_000),
     histories=(10, 100),
     lines=(10, 100, 1_000),
+    replayed_letters=10_000,
     growth_seconds=2.0,
 )
 TINY: Final = Sizes(
@@ -56,6 +58,7 @@ TINY: Final = Sizes(
     stored_orders=(20, 40),
     histories=(3, 6),
     lines=(3, 6),
+    replayed_letters=50,
     growth_seconds=0.5,
     growth_quiet_seconds=0.1,
     growth_idle_seconds=0.2,

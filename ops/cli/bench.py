@@ -18,7 +18,7 @@ from ops.cli.common import DONE, FOUND_SOMETHING_WRONG, command, out, progress
     "benchmarks",
     nargs=-1,
     type=click.Choice(list(BENCHMARKS)),
-    metavar="[intake|fold|latency|memory|growth|acknowledgement]...",
+    metavar="[intake|fold|latency|memory|growth|acknowledgement|replay]...",
 )
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every single run to this file."

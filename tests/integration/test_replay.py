@@ -10,7 +10,7 @@ from support.polling import eventually
 from support.processes import OPS_TOKEN, READ_TOKEN, TENANT_TOKEN, Process, Receiver
 from support.server import Server
 
-from shared.store import Store, audit, dead_letters, letter_lists, replay_runs
+from shared.store import Store, audit, dead_letters, due, letter_lists, replay_runs
 from shared.store.dead_letters import DeadLetter, bury, letter_id
 from shared.store.letter_lists import Selection
 
@@ -144,6 +144,7 @@ def test_one_letter_is_replayed_and_its_fate_told(
     receiver: Receiver, store: Store, start: Callable[..., Process]
 ) -> None:
     start("worker")
+    eventually(lambda: store.run(due.live_shifts()), what="the worker")
     usable = kept(store, b" " + body())
     unusable = kept(store, b'{"event":"order_unheard_of"}')
     ignored = kept(store, b'{"event":"store_product_created"}')
@@ -235,7 +236,7 @@ def test_a_replay_is_stopped_and_goes_on(receiver: Receiver, store: Store, start
     path = f"/dead-letters/replays/{run.id}"
     assert ask(receiver, "POST", f"{path}/stop").json()["state"] == "stopped"
     start("worker")
-    eventually(lambda: receiver.get("/readyz").status_code == 200)
+    eventually(lambda: store.run(due.live_shifts()), what="the worker")
     other = kept(store, body(99, "B"))
     assert ask(receiver, "POST", f"/dead-letters/{other}/replay").json()["result"] == "folded"
     assert len(ids(store)) == 20
