@@ -34,6 +34,8 @@ class State(msgspec.Struct):
     breaker_open: bool
     #: When its last usable webhook came.
     last_event: float | None
+    #: Clients that follow changes.
+    streams: int
 
 
 class _File(msgspec.Struct):

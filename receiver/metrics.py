@@ -100,6 +100,7 @@ async def _of_instance(service: Service, states: list[State]) -> Values:
     gauges: dict[str, float] = {
         "gelato_receiver_processes": len(states),
         "gelato_started_timestamp_seconds": min(state.started for state in states),
+        "gelato_event_streams": sum(state.streams for state in states),
         "gelato_breaker_open": sum(state.breaker_open for state in states),
     }
     if service.promises is not None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from receiver.counts import Counts
 from receiver.door import Door
+from receiver.feed import Feed
 from receiver.instance import Shown, Slot, State
 from shared import log
 from shared.errors import StoreUnavailable
@@ -29,9 +30,10 @@ _USABLE: Final = (activity.ACCEPTED, activity.DUPLICATE, activity.SPOOLED)
 class Reporting:
     """Reports one process's counts."""
 
-    def __init__(self, counts: Counts, door: Door) -> None:
+    def __init__(self, counts: Counts, door: Door, feed: Feed) -> None:
         self._counts = counts
         self._door = door
+        self._feed = feed
         self._slot = Slot.of_this_process()
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +63,7 @@ class Reporting:
         """What this process's instance has counted, all its processes together. Raises `OSError`."""
         async with self._writing:  # an older file must not replace a newer one
             self._note()
-            state = State(self._counts.started, self._door.breaker.is_open, self._last_event)
+            state = State(self._counts.started, self._door.breaker.is_open, self._last_event, self._feed.subscribers)
             return await asyncio.to_thread(self._slot.show, self._counts.values(), state)
 
     async def _run(self) -> None:

@@ -82,7 +82,7 @@ class Service:
             self.store, spool, patience, settings.max_dead_letters, self.kick, self._outage, self.readiness.refused
         )
         self.door.acknowledgement = self._acknowledgement(self.replicas.at_first, fsync=settings.ack_fsync)
-        self.reporting = Reporting(self.counts, self.door)
+        self.reporting = Reporting(self.counts, self.door, self.feed)
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":

@@ -88,6 +88,7 @@ _ALL: Final = (
     Metric("gelato_started_timestamp_seconds", _G, _INSTANCE, "Since when the oldest of them has been ready, Unix time."),
     Metric("gelato_redis_up", _G, _INSTANCE, "1 if Redis answers; where it does not, service-wide metrics are absent."),
     Metric("gelato_breaker_open", _G, _INSTANCE, "Processes that know Redis to be away and do not ask it."),
+    Metric("gelato_event_streams", _G, _INSTANCE, "Clients that follow changes by server-sent events."),
     Metric("gelato_clock_skew_seconds", _G, _INSTANCE, "How far this machine's clock is ahead of Redis's."),
     Metric("gelato_spool_events", _G, _INSTANCE, "What waits in the local spool."),
     Metric("gelato_spool_bytes", _G, _INSTANCE, "Its size."),

@@ -114,6 +114,14 @@ def test_everything_shown_is_declared_and_everything_declared_is_shown(
     left_out = {name for name in expected if name.startswith(("gelato_spool_", "gelato_dead_letters_dropped"))}
     assert shown == expected - left_out
 
+    def streams() -> float:
+        return value(scrape(receiver.base), "gelato_event_streams")
+
+    follow = {"Authorization": f"Bearer {OPS_TOKEN}"}
+    with httpx.stream("GET", f"{receiver.base}/orders/83831IAKD2/changes", headers=follow, timeout=10.0):
+        eventually(lambda: streams() == 1, what="a client that follows")
+    eventually(lambda: streams() == 0, what="the client to be gone")
+
 
 def test_what_is_counted_is_what_happened(receiver: Receiver) -> None:
     collision = EVENT.replace(b'"passed"', b'"printed"')
