@@ -164,6 +164,7 @@ def test_labels_are_bounded_whatever_is_sent(receiver: Receiver) -> None:
         ):
             receiver.get(path)
         receiver.client.request(f"EVIL{number}", "/orders")
+        receiver.client.request("PROPFIND", "/orders")
         receiver.post({"event": bad})
         receiver.post({"object": "itemStatus", "id": bad, "orderId": bad, "orderReferenceId": bad})
         receiver.post(EVENT.replace(b'"passed"', b'"evil-%d"' % number).replace(b"os_3193599925", b"evil-%d" % number))
@@ -176,6 +177,7 @@ def test_labels_are_bounded_whatever_is_sent(receiver: Receiver) -> None:
     for number in range(1, 20):
         attack(number)
     assert size() == before
+    assert value(scrape(receiver.base), "gelato_http_requests_total", method="other", status="405") == 20
     text = receiver.client.get("/metrics").text
     for secret in ("evil", "script", SECRET, OPS_TOKEN, "83831IAKD2"):
         assert secret not in text.lower(), secret
