@@ -57,13 +57,13 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
     except InvalidJson as error:
         # Nothing of it is kept: what cannot be read cannot be freed of names and addresses.
         kept = await _bury(service, tenant, "invalid-json", str(error), body, None, received)
+        service.counts.snapshots["invalid-json",] += 1
         return _Answer(400, {"error": "invalid-json", "detail": str(error), **kept})
     except UnusableEvent as error:
         kept = await _bury(service, tenant, error.reason, error.detail, body, None, received)
+        service.counts.snapshots["quarantined",] += 1
         return _quarantined(error.reason, error.detail, kept)
     answers = await asyncio.gather(*(take_in(service, tenant, part, received, POSTED) for part in parts))
-    for answer in answers:
-        service.counts.snapshots[answer.content["result"],] += 1
     if not snapshots.is_search(value):
         return answers[0]
     return _summary(answers)
@@ -71,7 +71,12 @@ async def _take(service: Service, tenant: str, body: bytes, received: int) -> _A
 
 async def take_in(service: Service, tenant: str, part: Sanitised, received: int, came_as: str) -> _Answer:
     """Take one snapshot in, `posted` or `fetched`: what became of it. Raises `StoreUnavailable`."""
+    answer = await _taken_in(service, tenant, part, received, came_as)
+    service.counts.snapshots[answer.content["result"],] += 1
+    return answer
 
+
+async def _taken_in(service: Service, tenant: str, part: Sanitised, received: int, came_as: str) -> _Answer:
     async def bury(reason: str, detail: str, reference: str | None) -> dict[str, Any]:
         return await _bury(service, tenant, reason, detail, part.text, part.text, received, reference, came_as)
 

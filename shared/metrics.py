@@ -64,7 +64,10 @@ _ALL: Final = (
         "gelato_acknowledgement_seconds", _H, _INSTANCE,
         "From a webhook's arrival to its 2xx.", bounds=ACKNOWLEDGEMENT_BOUNDS,
     ),
-    Metric("gelato_snapshots_total", _C, _INSTANCE, "Snapshots by `result`, each order of a search by itself.", ("result",)),
+    Metric(
+        "gelato_snapshots_total", _C, _INSTANCE,
+        "Snapshots, posted and fetched, by `result`, each order of a search by itself.", ("result",),
+    ),
     Metric(
         "gelato_quarantined_total", _C, _INSTANCE,
         "Bodies and events that became dead letters on their way in, by `reason`.", ("reason",),
