@@ -332,7 +332,7 @@ class TestTheRate:
             async with OrderApis(store, settings) as apis:
                 behind = apis.of(gelato(upstream.url), background=True)
                 tasks = [asyncio.create_task(behind.get("background")) for _ in range(40)]
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(1.0)
                 done = sum(task.done() for task in tasks)
                 begun = time.monotonic()
                 await apis.of(gelato(upstream.url)).get("live")
@@ -345,7 +345,7 @@ class TestTheRate:
 
         took, done = asyncio.run(work())
         assert took < 0.3, "it did not queue behind forty others"
-        assert 1 <= done <= 8, "which have half of the rate"
+        assert 1 <= done <= 13, "which have half of the rate"
 
     def test_without_redis_each_process_paces_itself(self, upstream: Upstream) -> None:
         settings = Settings(api_timeout_seconds=10.0, api_requests_per_second=100.0)

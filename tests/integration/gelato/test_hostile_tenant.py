@@ -197,6 +197,8 @@ class TestAnothersOrderOnOnesOwnPath:
         answer = ask(gelato, "POST", "/tenants/beta/gelato/orders:search", "beta-posts", {})
         assert list(orjson.loads(answer.body)) == ["orders"]
         assert len(orjson.loads(answer.body)["orders"]) == 1
+        upstream.faults.append(Fault(200, body=orjson.dumps({**orjson.loads(answer.body), "total": 3})))
+        assert ask(gelato, "POST", "/tenants/beta/gelato/orders:search", "beta-posts", {}).body == answer.body
 
     @pytest.mark.parametrize("status", [403, 404, 409, 410, 418, 451])
     def test_is_not_told_by_the_apis_refusal_either(
@@ -236,6 +238,22 @@ class TestClaimingAnothersOrder:
         answer = ask(gelato, "GET", f"/tenants/beta/gelato/orders/{wanted}", "beta-posts")
         assert (answer.status, answer.body) == (404, b'{"error":"unknown-order"}')
         assert b"Personal" not in answer.body
+
+    def test_by_a_webhook_of_ones_own(
+        self, gelato: Intermediary, upstream: Upstream, victim: Victim, store: Store
+    ) -> None:
+        """Whoever knows its own webhook secret can say anything of its own orders; the API says whose this one is."""
+        event = {"object": "orderStatus", "id": "e", "orderId": victim.elsewhere, "orderReferenceId": "ACME-ELSEWHERE"}
+        for tenant in ("beta", "gamma"):  # gamma is no customer of the connector, and has no reference
+            answer = gelato.receiver.post(
+                {**event, "fulfillmentStatus": "created"}, tenant=tenant, secret=f"{tenant}s-secret"
+            )
+            assert answer.status_code == 200
+            fold(store)
+            assert document(store, "ACME-ELSEWHERE", tenant)["connectedOrderIds"] == [victim.elsewhere]
+            assert gelato.get(victim.elsewhere, tenant=tenant).status_code == 404
+            found = gelato.search({}, tenant=tenant).json()["orders"]
+            assert victim.elsewhere not in [order["id"] for order in found]
 
     def test_by_naming_it_as_a_sibling(
         self, gelato: Intermediary, upstream: Upstream, victim: Victim, store: Store
