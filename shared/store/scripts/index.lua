@@ -5,20 +5,22 @@
 --          its flags before, receipt of its last event (ms), the key of its status, the key of its status before (0 none)
 -- Return 1
 --@include indexed.lua
-local now = now_ms()
+local now = string.format('%.0f', now_ms()) -- a number would be written anew for each command
+local call = redis.call
 for n = 1, #ARGV, 6 do
   local name, flags = ARGV[n], ARGV[n + 1]
-  redis.call('ZADD', KEYS[1], 'GT', now, name)
+  call('ZADD', KEYS[1], 'GT', now, name)
   if flags ~= '' then
-    local before, status, previous = ARGV[n + 2], tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
-    for bit = 0, 3 do
-      if has(flags, bit) then redis.call('ZADD', KEYS[3 + bit], 'GT', now, name)
-      elseif has(before, bit) then redis.call('ZREM', KEYS[3 + bit], name) end
+    local has, had = bits(flags), bits(ARGV[n + 2])
+    for bit = 1, 4 do
+      if has[bit] then call('ZADD', KEYS[2 + bit], 'GT', now, name)
+      elseif had[bit] then call('ZREM', KEYS[2 + bit], name) end
     end
-    if has(flags, 0) then redis.call('ZADD', KEYS[2], ARGV[n + 3], name)
-    elseif has(before, 0) then redis.call('ZREM', KEYS[2], name) end
-    if previous > 0 and previous ~= status then redis.call('ZREM', KEYS[previous], name) end
-    redis.call('ZADD', KEYS[status], 'GT', now, name)
+    if has[1] then call('ZADD', KEYS[2], ARGV[n + 3], name)
+    elseif had[1] then call('ZREM', KEYS[2], name) end
+    local status, previous = ARGV[n + 4], ARGV[n + 5]
+    if previous ~= '0' and previous ~= status then call('ZREM', KEYS[tonumber(previous)], name) end
+    call('ZADD', KEYS[tonumber(status)], 'GT', now, name)
   end
 end
 return 1

@@ -5,6 +5,14 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local function has(flags, bit)
-  return math.floor(tonumber(flags) / 2 ^ bit) % 2 == 1
+-- The bits of some flags, lowest first, as a table of yes and no; the few that occur are kept.
+local known = {}
+local function bits(flags)
+  local found = known[flags]
+  if not found then
+    found = {}
+    for bit = 1, 4 do found[bit] = math.floor(tonumber(flags) / 2 ^ (bit - 1)) % 2 == 1 end
+    known[flags] = found
+  end
+  return found
 end

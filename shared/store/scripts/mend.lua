@@ -7,7 +7,7 @@
 --@include indexed.lua
 local mended = 0
 for n = 1, #ARGV, 5 do
-  local name, looked, flags, status = ARGV[n], ARGV[n + 1], ARGV[n + 2], tonumber(ARGV[n + 4])
+  local name, looked, has, status = ARGV[n], ARGV[n + 1], bits(ARGV[n + 2]), tonumber(ARGV[n + 4])
   local time = redis.call('ZSCORE', KEYS[1], name)
   if tonumber(time or '') == tonumber(looked) then
     if not time then
@@ -16,8 +16,8 @@ for n = 1, #ARGV, 5 do
     end
     for key = 2, #KEYS do
       local wanted
-      if key == 2 then wanted = has(flags, 0)
-      elseif key <= 6 then wanted = has(flags, key - 3)
+      if key == 2 then wanted = has[1]
+      elseif key <= 6 then wanted = has[key - 2]
       else wanted = key == status end
       if not wanted then mended = mended + redis.call('ZREM', KEYS[key], name)
       elseif key == 2 then mended = mended + redis.call('ZADD', KEYS[2], 'NX', ARGV[n + 3], name)
