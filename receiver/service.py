@@ -33,6 +33,8 @@ _WATCH_EVERY_SECONDS = 5.0
 _WATCH_CLOSELY_SECONDS = 1.0
 #: Replicas and disk get this share of the patience.
 _ACK_SHARE = 0.7
+#: A server that hangs must not hold up the end.
+_LAST_WORD_SECONDS = 0.5
 #: Reconciliation begins so long after an outage: another receiver may yet say that it was ready all the time.
 _AFTER_OUTAGE_MS = 20_000
 #: Beyond this the clocks' difference is alarmed.
@@ -114,7 +116,9 @@ class Service:
     async def stop(self) -> None:
         """Finish what is on its way, and close."""
         await self.feed.close()
-        await self._tell_readiness()  # until now
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                await self._tell_readiness()  # until now
         await self.door.drain()
         if self._drain is not None:
             await self._drain.stop()

@@ -30,7 +30,7 @@ class Wish(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is a round like those that come by themselves: it goes on with one, and is kept as one."""
+        """Whether it is a round like those that come by themselves: it stands for one, and is kept as one."""
         return self.plan.stages == WHOLE
 
 
@@ -46,7 +46,7 @@ async def carry_out(
     async with _lease(store, tenant) as (holder, now_ms):
         findings = Findings(store, tenant, wish.plan, now_ms)
         position = None if wish.is_whole else _beginning(wish.plan)
-        work = Round(store, healer, findings, holder, position=position, told=told)
+        work = Round(store, healer, findings, holder, position=position, afresh=True, told=told)
         try:
             await work.run(time.monotonic() + 86_400.0 * 365)
         except Lost:

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from shared import log, patience, tenants
-from shared.errors import ConfigurationError, OrderApiError
+from shared.errors import ConfigurationError, OrderApiError, StoreUnavailable
 from shared.orderapi import PAGE, Broken, NotConfigured, OrderApis, pages
 from shared.settings import Settings
 from shared.store import AsyncStore, reconciling
@@ -126,8 +126,8 @@ class Reconciliation:
 class Round:
     """One round of a tenant, or a slice of it; `holder` holds the lease.
 
-    `position`: where to begin, for a round that somebody wants now; without it the kept one goes on, and is kept.
-    `told` hears of each lot.
+    `position`: where to begin, for a round of a kind of its own; without it the kept one goes on (`afresh`: from its first
+    stage), and is kept. `told` hears of each lot.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Round:
         holder: str,
         *,
         position: Position | None = None,
+        afresh: bool = False,
         stopped: Callable[[], bool] = lambda: False,
         told: Callable[[Lot], None] = lambda _: None,
     ) -> None:
@@ -147,6 +148,7 @@ class Round:
         self._tenant = findings.tenant
         self._holder = holder
         self._kept = position is None
+        self._afresh = afresh
         self._position = position or Position()
         self._stopped = stopped
         self._told = told
@@ -157,7 +159,8 @@ class Round:
         `OrderApiError`: what was done by then is kept.
         """
         if self._kept:
-            self._position = begun(await self._store.run(reconciling.position(self._tenant)))
+            kept = begun(await self._store.run(reconciling.position(self._tenant)))
+            self._position = at(kept, Stage.OUTAGE_DATES, outage=None) if self._afresh else kept
         position = self._position
         while True:
             found = await self._findings.wanted(position) if self._kept else None
@@ -265,8 +268,10 @@ def run() -> dict[str, int | float]:
 def _beside(settings: Settings, halt: threading.Event) -> None:
     try:
         asyncio.run(_turns(settings, lambda: halt.is_set() or shift.stop_asked.is_set()))
-    except (ConfigurationError, OSError) as error:
+    except ConfigurationError as error:
         logger.error("no reconciliation", error=str(error))
+    except (StoreUnavailable, OSError) as error:
+        logger.warning("reconciliation waits for the server", error=str(error))
     except Exception:
         logger.exception("reconciliation failed")  # and its turn comes again when the lease ends
 

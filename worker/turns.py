@@ -80,5 +80,8 @@ class Turns:
             logger.error("tenants not reloaded", error=str(error))
             return
         with_api = [tenant.name for tenant in known if tenant.api.key is not None]
+        without = sorted(tenant.name for tenant in known if tenant.api.key is None)
+        if without:
+            logger.info("tenants without an order API are not reconciled", tenants=without[:20], number=len(without))
         if every_ms:
             self._store.run(reconciling.schedule({name: int(every_ms * random.uniform(*_FIRST)) for name in with_api}))

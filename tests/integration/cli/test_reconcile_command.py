@@ -137,6 +137,15 @@ def test_without_anything_it_is_a_whole_round(reconcile: Command, upstream: Upst
     assert store.client.exists(keys.reconcile_lease("default")) == 0
 
 
+def test_a_round_by_hand_begins_at_the_beginning_wherever_another_was_broken_off(
+    reconcile: Command, upstream: Upstream, store: Store
+) -> None:
+    open_order(store, upstream, "A")
+    store.client.set(keys.reconcile_position("default"), b'{"stage":6,"after":["Z",9999999999999]}')
+    said = orjson.loads(reconcile("--json", GELATO_RECONCILE_AFTER="passed=0s").stdout)
+    assert said["healed"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
