@@ -3,7 +3,8 @@
 A round has these stages, one after the other; before each lot comes what somebody has asked for.
 
 1. outages of this service: orders placed then (a search by date finds those never heard of), and those that were open;
-2. incomplete; 3. disagreeing; 4. needing attention; 5. silent for longer than is usual for their status.
+2. incomplete; 3. disagreeing; 4. needing attention; 5. silent for longer than is usual for their status;
+6. ended, and nobody has said of how many connected orders: a search tells, and whether there is one never heard of.
 
 What somebody asks for by hand is a round of some stages only; one more, never part of another round, is a search by date.
 """
@@ -26,6 +27,8 @@ LOT: Final = 60
 _DAY_MS: Final = 86_400_000
 #: What happened just before an outage may have been told during it; and clocks differ.
 _BEFORE_MS: Final = 60_000
+#: The first round looks at orders that ended in this time; what ended earlier is for `--since`.
+_FIRST_ENDED_MS: Final = 7 * _DAY_MS
 #: Another receiver may yet say that it was ready all the time.
 SETTLED_MS: Final = 15_000
 
@@ -40,8 +43,9 @@ class Stage(IntEnum):
     DISAGREES = 4
     ATTENTION = 5
     SILENT = 6
-    SINCE = 7
-    DONE = 8
+    ENDED = 7
+    SINCE = 8
+    DONE = 9
 
 
 _FLAGGED: Final[Mapping[Stage, tuple[Flag, str]]] = {
@@ -60,6 +64,9 @@ class Position(msgspec.Struct):
     #: The outage that is dealt with, and up to which end they have been.
     outage: tuple[int, int] | None = None
     outages_until: int = 0
+    #: Up to when ended orders have been looked at, and will have been after this round.
+    ended_until: int = 0
+    ending: int = 0
     #: Where a search by date goes on: the day's beginning, and the offset in it.
     day: int = 0
     offset: int = 0
@@ -135,6 +142,8 @@ class Findings:
             return await self._of_outage(position, stage)
         if stage is Stage.SILENT:
             return await self._silent(position)
+        if stage is Stage.ENDED:
+            return await self._ended(position)
         return await self._flagged(position, stage)
 
     def _following(self, stage: Stage) -> Stage:
@@ -179,6 +188,25 @@ class Findings:
         ]
         return lot._replace(candidates=silent)
 
+    async def _ended(self, position: Position) -> Found:
+        """Orders that have changed since the last round, newest first: those that ended in it."""
+        if position.after is None:
+            ending = self.now_ms - int(self._plan.patience.of("incomplete") * 1000)
+            position = msgspec.structs.replace(position, ending=ending)
+        begun = position.ended_until or self.now_ms - _FIRST_ENDED_MS
+        listed = await self._store.run(orders.newest(self.tenant, _after(position), LOT))
+        recent = [each for each in listed if each.changed_ms > begun]
+        following = at(position, self._following(Stage.ENDED), ended_until=position.ending)
+        lot = _lot(position, recent, "ended", following)
+        candidates = [each for each in lot.candidates if each.since_ms <= position.ending]
+        raw = await self._store.run(orders.documents(self.tenant, [each.reference for each in candidates]))
+        uncounted = [
+            each
+            for each, document in zip(candidates, raw, strict=True)
+            if document is not None and _ended_uncounted(orjson.loads(document))
+        ]
+        return lot._replace(candidates=uncounted)
+
     def _is_silent(self, status: str, since_ms: int) -> bool:
         return self.now_ms - since_ms >= self._plan.patience.of(status) * 1000
 
@@ -188,6 +216,11 @@ class Findings:
             return list(candidates)
         until = await self._store.run(reconciling.quiet_until(self.tenant, [each.reference for each in candidates]))
         return [each for each, quiet_ms in zip(candidates, until, strict=True) if quiet_ms <= self.now_ms]
+
+
+def _ended_uncounted(document: Mapping[str, Any]) -> bool:
+    """Whether an order has ended, and nobody has said of how many connected orders; an answer would reopen a closed one."""
+    return document["terminal"] and document["complete"] is None and "closedAt" not in document
 
 
 def by_date(position: Position, until_ms: int, following: Position) -> Found:

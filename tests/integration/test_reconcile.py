@@ -20,7 +20,7 @@ from shared.clock import format_time
 from shared.orderapi import OrderApis
 from shared.secret import Secret, SecretUrl
 from shared.settings import Settings
-from shared.store import AsyncStore, Store, keys, reconciling, submissions
+from shared.store import AsyncStore, Store, keys, orders, reconciling, submissions
 from shared.store.reconciling import Counts
 from shared.tenants import Api, Tenant, Tenants
 from worker.reconcile import Reconciliation
@@ -197,6 +197,26 @@ def test_what_was_healed_is_a_metric(upstream: Upstream, server: Server, store: 
     assert 'gelato_reconciliation_total{what="gets"} 1.0' in shown
 
 
+def test_an_order_that_has_ended_is_searched_for_once_and_a_sibling_never_heard_of_is_found(
+    upstream: Upstream, server: Server, store: Store
+) -> None:
+    whole = order(upstream, "whole", "canceled")
+    first, second = order(upstream, "split", "canceled"), order(upstream, "split", "passed")
+    for each in (first, second):
+        each["connectedOrderIds"] = [first["id"], second["id"]]
+    for each in (whole, first):
+        told(store, each, "canceled")
+    store.run(orders.close(TENANT, "whole", time.time_ns() // 1000))
+    told(store, order(upstream, "alone", "canceled"), "canceled")
+    assert reconcile(server, known(upstream)) == Counts(rounds=1)  # its siblings may yet be heard of
+    assert reconcile(server, known(upstream), after="incomplete=0s") == Counts(1, 2, 1, 1, 2, 0)
+    fold(store)
+    assert document(store, "split")["terminal"] is False
+    assert document(store, "alone")["complete"] is True
+    assert "closedAt" in document(store, "whole")
+    assert reconcile(server, known(upstream), after="incomplete=0s,passed=9d") == Counts(rounds=1)
+
+
 def test_an_order_that_the_api_has_lost_is_counted_and_left_alone(
     upstream: Upstream, server: Server, store: Store
 ) -> None:
@@ -308,10 +328,10 @@ def test_another_customers_order_is_never_folded_here(upstream: Upstream, server
     store.run(reconciling.want(TENANT, ["A"]))
     assert reconcile(server, known(upstream, them, reference="me")).healed == 1
     fold(store)
-    orders = document(store, "A")["orders"]
-    assert orders[mine["id"]]["status"] == "passed"
-    assert orders[other["id"]]["silent"] is True
-    assert nobodys["id"] not in orders
+    found = document(store, "A")["orders"]
+    assert found[mine["id"]]["status"] == "passed"
+    assert found[other["id"]]["silent"] is True
+    assert nobodys["id"] not in found
 
 
 def test_an_order_that_another_tenant_submitted_here_stays_that_tenants(
