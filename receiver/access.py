@@ -7,6 +7,7 @@ configuration is read again, so that a request sees the one or the other and nev
 import hashlib
 import hmac
 import os
+from collections import Counter
 from enum import Enum
 from typing import NamedTuple
 
@@ -56,6 +57,19 @@ class Access:
         for tenant in tenants:
             self._tokens += [(_digest(token), Holder(Role.TENANT, tenant.name)) for token in tenant.tenant_tokens]
             self._tokens += [(_digest(token), Holder(Role.READ, tenant.name)) for token in tenant.read_tokens]
+        #: By key of an order API: for which customers it is used, once per tenant (None: for none).
+        self._customers: dict[Secret | None, Counter[str | None]] = {}
+        for tenant in tenants:
+            self._customers.setdefault(tenant.api.key, Counter())[tenant.customer_reference] += 1
+
+    def shares_key(self, tenant: Tenant) -> bool:
+        """Whether other tenants ask their order API with the same key."""
+        return self._customers.get(tenant.api.key, Counter()).total() > 1
+
+    def is_anothers(self, tenant: Tenant, customer: str) -> bool:
+        """Whether a customer reference is that of another tenant with the same key."""
+        own = 1 if customer == tenant.customer_reference else 0
+        return self._customers.get(tenant.api.key, Counter())[customer] > own
 
     def knows(self, tenant: str) -> bool:
         """Whether a tenant is configured."""

@@ -24,12 +24,6 @@ def text_of(order: dict[str, Any], field: str) -> str | None:
     return optional_text(order.get(field))
 
 
-async def submitted_here(service: Service, tenant: Tenant, order_id: str) -> bool:
-    """Whether a tenant submitted an order here."""
-    (submitters,) = await service.store.run(submissions.submitters([order_id]))
-    return tenant.name in submitters
-
-
 async def owned(service: Service, tenant: Tenant, found: Sequence[dict[str, Any]]) -> list[bool]:
     """Which of some orders are the tenant's, two round trips for all of them. Raises `StoreUnavailable`."""
     ids = [text_of(order, "id") or "" for order in found]
@@ -65,17 +59,12 @@ def customer_to_send(service: Service, tenant: Tenant, customer: str) -> str | N
 
 def shares_account(service: Service, tenant: Tenant) -> bool:
     """Whether other tenants ask the order API with the same key; a connector is asked for one customer alone."""
-    return "url" in tenant.api.urls and any(
-        other.api.key == tenant.api.key and other.name != tenant.name for other in service.access.tenants
-    )
+    return "url" in tenant.api.urls and service.access.shares_key(tenant)
 
 
 def is_anothers(service: Service, tenant: Tenant, customer: str) -> bool:
     """Whether a customer reference is another tenant's that is asked for with the same key."""
-    return any(
-        other.customer_reference == customer and other.name != tenant.name and other.api.key == tenant.api.key
-        for other in service.access.tenants
-    )
+    return service.access.is_anothers(tenant, customer)
 
 
 async def _named(service: Service, tenant: Tenant, ids: Sequence[str], references: Sequence[str]) -> list[bool]:
