@@ -32,6 +32,7 @@ from shared.store import (
     indexes,
     intake,
     keys,
+    letter_lists,
     orders,
     outages,
     pace,
@@ -40,6 +41,7 @@ from shared.store import (
     submissions,
 )
 from shared.store.calls import Operation
+from shared.store.dead_letters import DeadLetter, bury, letter_id
 from shared.store.intake import Incoming, Result
 from shared.store.pace import Rate
 from shared.store.submissions import Found, Times
@@ -246,6 +248,24 @@ def test_commands_and_routes_look_at_a_cluster(
     assert receiver.get("/orders/order-3").status_code == 404
     assert set(listed()) == expected - {"order-3"}
     assert store.run(orders.log("default", "order-3")) == []
+
+
+def test_dead_letters_are_replayed_on_a_cluster(
+    receiver: Receiver, start: Callable[..., Process], store: Store, command: Callable[..., bytes]
+) -> None:
+    start("worker")
+    received = 1_767_225_600_000_000
+    for n in range(60):
+        body = b" " + orjson.dumps(item_status(f"order-{n % 20}", n))
+        store.run(bury(DeadLetter(letter_id("default", body), "default", "unknown-event", "x", body, received + n)))
+    assert receiver.post(b'{"event": "order_unheard_of"}').status_code == 202
+    listed = orjson.loads(command("dead-letters", "list", "--json"))
+    assert {group["count"] for group in listed["groups"]} == {60, 1}
+    replayed = orjson.loads(command("dead-letters", "replay", "--all", "--yes", "--json", code=1))
+    assert replayed["counts"] == {"folded": 60, "dead": 1}
+    assert store.run(letter_lists.count()) == 1
+    assert store.run(letter_lists.in_step())
+    assert {receiver.get(f"/orders/order-{n}").json()["events"] for n in range(20)} == {3}
 
 
 def test_the_typed_reader_reads_and_watches_a_cluster(cluster: Cluster, store: Store) -> None:

@@ -1,5 +1,6 @@
 """Replayed dead letters in the worker: they leave once they are folded, whoever dies when; documents stay right."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -330,6 +331,49 @@ def test_a_full_order_takes_no_replay_and_keeps_the_letter(store: Store) -> None
     assert letters(store) == []
     assert document(store)["events"] == 3
     assert is_as_a_rebuild_makes_it(store)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_replays_of_anything_in_any_order_give_the_document_of_a_run_without_the_fault(
+    store: Store, bug: Bug, seed: int
+) -> None:
+    chance = random.Random(seed)
+    bodies = [body(chance.choice(["mug", "poison"]), chance.choice(["passed", "printed"]), n) for n in range(1, 9)]
+    for n, raw in enumerate(bodies):
+        received = 1_767_225_600_000_000 + n
+        if chance.random() < 0.4:  # of an older version, for which it was unusable
+            spaced = b" " * chance.randrange(1, 3) + raw
+            store.run(bury(DeadLetter(letter_id("default", spaced), "default", "unknown-event", "x", spaced, received)))
+        if chance.random() < 0.8:
+            store.run(intake.accept([webhook(raw, received)], cluster=False))
+    for _ in range(30):
+        bug.mended = chance.random() < 0.3
+        there = letters(store)
+        for _ in range(chance.randrange(3)):
+            if there:
+                replay(store, chance.choice(there))
+        if chance.random() < 0.6:
+            fold_due(store, POLICY, lease_seconds=5.0)
+        if chance.random() < 0.2 and bug.mended:
+            rebuild(store, "default", "A", POLICY)
+    bug.mended = True
+    fold_all(store)
+    while there := letters(store):
+        for each in there:
+            replay(store, each)
+        fold_all(store)
+    found = document(store)
+    assert is_as_a_rebuild_makes_it(store)
+    log = store.run(orders.log("default", "A"))
+    contents = {record.digest: record for record in log if record.is_event}
+    assert found["events"] == len(contents)
+    control = [Incoming("control", webhook(record.text).event, record.received) for record in contents.values()]
+    store.run(intake.accept(control, cluster=False))
+    fold_all(store)
+    raw_control = store.run(orders.document("control", "A"))
+    assert raw_control is not None
+    told = {"tenant": None, "version": None, "updatedAt": None}
+    assert found | told == orjson.loads(raw_control) | told
 
 
 def test_the_normal_way_asks_nothing_about_replays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
