@@ -51,7 +51,12 @@ async def owned(service: Service, tenant: Tenant, found: Sequence[dict[str, Any]
 
 
 def customer_to_send(service: Service, tenant: Tenant, customer: str) -> str | None:
-    """The `customerReferenceId` to submit where the caller named one: never another tenant's."""
+    """The `customerReferenceId` to submit where the caller named one: never another tenant's.
+
+    In an account of its own a tenant may name whom it likes: there it is the merchant's own customer.
+    """
+    if "url" in tenant.api.urls and not service.access.shares_key(tenant):
+        return customer
     if tenant.customer_reference is not None:
         return tenant.customer_reference
     return None if is_anothers(service, tenant, customer) else customer

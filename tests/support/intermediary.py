@@ -57,6 +57,7 @@ tenant_token = "delta-posts"
 [wrong]
 secret = "wrongs-secret"
 tenant_token = "wrong-posts"
+customer_reference = "the merchant itself"
 [wrong.api]
 key = "a-key-that-is-wrong"
 url = "{url}"

@@ -86,6 +86,14 @@ class TestWhatPassesThrough:
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["x-content-type-options"] == "nosniff"
 
+    def test_a_merchant_with_an_account_of_its_own_names_its_customers(
+        self, gelato: Intermediary, upstream: Upstream
+    ) -> None:
+        gelato.submit(tenant="wrong", customerReferenceId="a buyer")
+        (asked,) = upstream.asked
+        assert asked.json()["customerReferenceId"] == "a buyer"
+        assert asked.headers["customer-reference-id"] == "the merchant itself"
+
     def test_an_operator_may_ask_for_any_tenant(self, gelato: Intermediary, upstream: Upstream) -> None:
         assert gelato.submit(tenant="beta", token=OPS_TOKEN).status_code == 201
         assert upstream.asked[0].headers["customer-reference-id"] == "customer-b"
