@@ -101,8 +101,7 @@ class Settings:
         "GELATO_ACK_FSYNC",
         False,
         kinds.yes_or_no,
-        "The server must have synced an event to its disk before its 2xx (WAITAOF), and so must the replicas that are asked "
-        "for: they need appendfsync always.",
+        "The server must have synced an event to its disk before its 2xx (WAITAOF).",
     )
     retention_days: int = _setting(
         "GELATO_RETENTION_DAYS", 180, kinds.positive, "A terminal order goes this many days after its last event."

@@ -173,12 +173,8 @@ class Stage:
             directory.mkdir()
             follower = self._server(directory.name, directory, directory / "s", 0, replicaof=f"127.0.0.1 {port}")
             self._children.append(follower)
-        if self._replicas:
-            # A replica that has just been given everything writes its file anew before it speaks of its disk.
-            ask = self.store.client.execute_command
-            wait_for(
-                lambda: ask("WAITAOF", 1, self._replicas, 2_000)[1] == self._replicas, [self.server], what="replicas"
-            )
+        ask = self.store.client.info
+        wait_for(lambda: ask("replication")["connected_slaves"] == self._replicas, [self.server], what="the replicas")
 
     def _server(self, name: str, directory: Path, path: Path, port: int, **more: str) -> Child:
         settings = {

@@ -85,7 +85,7 @@ def accept(
         acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
     )
     results, *answers = yield [batch, *([] if cluster else wait)]
-    if answers and not durability.waited(answers[0], acknowledgement.replicas, fsync=acknowledgement.fsync):
+    if answers and not durability.waited(answers, acknowledgement.replicas, fsync=acknowledgement.fsync):
         return [Outcome(None, refusal="NOREPLICAS stored, but not acknowledged by replicas or disk in time")] * len(
             events
         )

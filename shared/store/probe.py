@@ -15,5 +15,5 @@ def write(asked: Acknowledgement = Acknowledgement(), *, cluster: bool = False) 
     """
     wait = durability.wait_for(asked.replicas, fsync=asked.fsync, timeout_ms=asked.timeout_ms)
     _, *answers = yield [Call("SET", (keys.PROBE,), ("1", "EX", _KEPT_SECONDS)), *([] if cluster else wait)]
-    if answers and not durability.waited(answers[0], asked.replicas, fsync=asked.fsync):
+    if answers and not durability.waited(answers, asked.replicas, fsync=asked.fsync):
         raise StoreUnavailable("Redis: writes are not acknowledged by replicas or disk in time")

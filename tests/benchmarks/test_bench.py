@@ -17,6 +17,7 @@ from support.polling import eventually
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ops.bench import lives, processes
+from ops.bench.acknowledgement import WAYS, acknowledgement
 from ops.bench.backlog import fill, fold_all, folded_events, stored_events
 from ops.bench.bench import Bench
 from ops.bench.errors import Missing
@@ -51,6 +52,14 @@ def test_intake_runs_and_believes_itself(bench: Bench) -> None:
     assert not result.failed
     assert {"A", "B, everysec", "B, always", "ours, everysec", "ours, always", "ours, duplicates"} <= set(result.series)
     assert all(series.median > 0 for series in result.series.values())
+
+
+@with_wrk
+def test_acknowledgement_runs_and_believes_itself(bench: Bench) -> None:
+    result = acknowledgement(bench)
+
+    assert not result.failed
+    assert {way.name for way in WAYS} <= set(result.series)
 
 
 def test_fold_runs_and_believes_itself(bench: Bench) -> None:

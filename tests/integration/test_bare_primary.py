@@ -1,6 +1,7 @@
 """A primary that has lost its replicas, behind three real Sentinels: cut off from them, or alone for good."""
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 import orjson
 import pytest
-from support.events import item_status
+from support.events import item_status, webhook
 from support.polling import eventually
 from support.processes import Receiver, environment
 from support.servers import Node, Replicated
 
-from shared.store import Store, orders
+from shared.store import Store, intake, orders
+from shared.store.intake import Acknowledgement
 
 USER, PASSWORD = "gelato", "a-password"
 
@@ -124,3 +126,28 @@ def test_a_primary_whose_replicas_have_died_takes_events_alone_after_a_while_and
         seconds=20,
         what="the replica to be counted on again",
     )
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+@pytest.mark.parametrize("policy", ["everysec", "always"])
+def test_a_replica_and_the_disk_acknowledge_events_in_time(tmp_path: Path, fsync: bool, policy: str) -> None:
+    disk = ("--appendonly", "yes", "--appendfsync", policy, "--repl-diskless-sync-delay", "0")
+    primary = Node(tmp_path, *disk).start()
+    replica = Node(tmp_path, *disk, "--replicaof", f"127.0.0.1 {primary.port}").start()
+    store = Store.from_url(primary.url)
+    try:
+        eventually(lambda: primary.client.info("replication").get("slave0", {}).get("state") == "online")
+        asked = Acknowledgement(1, fsync, timeout_ms=600)
+
+        def accepted(n: int) -> bool:
+            (outcome,) = store.run(intake.accept([webhook("A", n)], cluster=False, acknowledgement=asked))
+            return outcome.result is not None
+
+        eventually(lambda: accepted(0) or accepted(1), what="the replica to be in step")
+        assert [accepted(n) for n in range(2, 8)] == [True] * 6
+        replica.send(signal.SIGSTOP)
+        assert not accepted(9), "stored, but not as safely as asked"
+    finally:
+        store.close()
+        replica.stop()
+        primary.stop()
