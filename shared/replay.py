@@ -139,5 +139,5 @@ def _into_logs(usable: Sequence[tuple[Letter, Usable]]) -> Operation[dict[str, S
                     full.append((letter, ORDER_LIMIT, FULL))
     yield from erasing.end_batch(batch)
     if full:
-        yield from dead_letters.tried(full)
+        yield from dead_letters.tried(full, times=0)  # counted already
     return fates

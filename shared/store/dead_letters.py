@@ -190,10 +190,10 @@ def remove(ids: Sequence[str]) -> Operation[list[Letter | None]]:
     return letters
 
 
-def tried(letters: Sequence[tuple[Letter, str, str]]) -> Operation[None]:
+def tried(letters: Sequence[tuple[Letter, str, str]], *, times: int = 1) -> Operation[None]:
     """Note that letters were tried again: each with the reason and the detail of now."""
     answers = yield [
-        Call(TRIED, (keys.dead_letter(letter.id),), (reason, detail)) for letter, reason, detail in letters
+        Call(TRIED, (keys.dead_letter(letter.id),), (reason, detail, times)) for letter, reason, detail in letters
     ]
     yield from letter_index.place(
         [
@@ -208,6 +208,7 @@ def amend(letter: Letter, payload: bytes, reference: str) -> Operation[bool]:
     """Give a letter a mended payload, of an order that may be another; False if the letter is gone."""
     ((done, *before),) = yield [Call(AMEND, (keys.dead_letter(letter.id),), (payload, reference))]
     if done:
+        yield [Call("INCRBY", (keys.DEAD_LETTERS_BYTES,), (len(payload) - int(before[1]),))]
         now = letter.place._replace(reference=reference)
         yield from letter_index.place([(now, now._replace(reference=_text(before[0]) or None))])
     return bool(done)

@@ -1,18 +1,23 @@
 """Dead letters over HTTP, with real receivers and workers: look, replay one and many, discard, the audit log."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import orjson
+import pytest
 from support.polling import eventually
 from support.processes import OPS_TOKEN, READ_TOKEN, TENANT_TOKEN, Process, Receiver
 from support.server import Server
 
-from shared.store import Store, audit, dead_letters, due, letter_lists, replay_runs
+from shared import replay
+from shared.store import Store, audit, dead_letters, due, keys, letter_lists, replay_runs
+from shared.store.calls import Batch, Call
 from shared.store.dead_letters import DeadLetter, bury, letter_id
+from shared.store.intake import FULL
 from shared.store.letter_lists import Selection
+from shared.store.scripts import REPLAY
 
 RECEIVED = 1_767_225_600_000_000
 
@@ -256,3 +261,44 @@ def test_discarding_says_why_and_leaves_a_parked_event_parked(receiver: Receiver
     assert (begun.action, begun.what["reason"], begun.who) == ("discard", "a test order", "http:ops")
     assert (done.action, done.outcome) == ("discarded", {"discarded": 1})
     assert store.run(dead_letters.one(letter)) is None
+
+
+def test_a_replay_that_finds_its_order_full_stays_with_that_reason(store: Store) -> None:
+    letter_of = kept(store, body())
+    (letter,) = [each for each in store.run(letter_lists.page()).letters if each.id == letter_of]
+    first = replay.send([letter])
+    step = next(first)
+    full = False
+    while True:  # the script says that the order is full
+        results = [
+            [8] * len(call.items) if isinstance(call, Batch) and call.script is REPLAY else store.run(_one(call))
+            for call in step
+        ]
+        full = full or results == [[8]]
+        try:
+            step = first.send(results)
+        except StopIteration as end:
+            (sent,) = end.value
+            break
+    assert full
+    assert sent.fate is replay.Fate.DEAD
+    (found,) = store.run(letter_lists.page()).letters
+    assert (found.reason, found.detail, found.attempts) == ("order-limit", FULL, 1)
+    assert [group.cause.reason for group in store.run(letter_lists.groups())] == ["order-limit"]
+
+
+def test_deeds_and_replays_are_bounded(store: Store, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MAX_DEEDS", 100)
+    monkeypatch.setattr(replay_runs, "_MAX_KEPT", 5)
+    for n in range(400):
+        store.run(audit.note("test", "discard", {"n": n}))
+    assert server.client.xlen(keys.DEAD_LETTERS_AUDIT) <= 200  # about
+    assert [deed.what["n"] for deed in store.run(audit.latest(2))] == [399, 398]
+    for _ in range(8):
+        store.run(replay_runs.start("test", Selection(), 0))
+    assert len(store.run(replay_runs.latest())) == 5
+
+
+def _one(call: Call | Batch) -> Iterator[Any]:
+    (result,) = yield [call]
+    return result

@@ -10,7 +10,8 @@ from support.commands import Gelato, one_line
 from support.polling import eventually
 from support.processes import Process
 
-from shared.store import Store, letter_lists, orders, replay_runs
+from shared.store import Store, keys, letter_lists, orders, replay_runs
+from shared.store.calls import one
 from shared.store.dead_letters import DeadLetter, bury, letter_id
 
 RECEIVED = 1_767_225_600_000_000
@@ -176,6 +177,7 @@ def test_a_payload_is_mended_in_an_editor_and_sent_back(
     assert problems == {}
     assert f"line {number}: payload: status: missing" in answer.stderr
     assert ids(store) == {left}
+    assert store.run(one("GET", keys.DEAD_LETTERS_BYTES)) == b"%d" % len(body(3, status=None))
     log = store.run(orders.log("default", "A"))
     assert {record.received for record in log if record.is_event} == {RECEIVED, RECEIVED + 5}
     assert store.run(orders.document("default", "B")) is not None
