@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal bench bench-scale lint types ci lock clean
+.PHONY: run test faults heal screenshots bench bench-scale lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -24,6 +24,10 @@ faults: $(VENV)/develops
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops
 	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults.heal --orders $(or $(ORDERS),500) --seed $(or $(SEED),1)
+
+## The pictures of docs/console.md, taken of the console itself (needs chromium).
+screenshots: $(VENV)/develops
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/pictures.py
 
 ## Speed, side by side with baselines and limits (needs wrk and redis-benchmark).
 bench: $(VENV)/develops

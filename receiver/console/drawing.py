@@ -57,6 +57,14 @@ class Lane(NamedTuple):
     halted: bool
 
 
+class Track(NamedTuple):
+    """The way of one item in a few small squares, for where the drawing has no room: how many of them are reached."""
+
+    family: str
+    reached: int
+    stages: int = len(_STAGES)
+
+
 class Branch(NamedTuple):
     """One connected order: a label, the curve that leads to it, and lanes; `more` lines have no room."""
 
@@ -139,6 +147,12 @@ def _lane(reference: str, status: str, timeline: Mapping[str, str], y: float) ->
     return Lane(
         y, short(reference, _LABEL), title, looks.of(status).family, dots, now_x, short(spoken(status), 24), halted
     )
+
+
+def track(line: LineDocument) -> Track:
+    """The small track of a line."""
+    columns = [_COLUMN[each] for each in (line["status"], *line["timeline"]) if each in _COLUMN]
+    return Track(looks.of(line["status"]).family, max(columns, default=0) + 1)
 
 
 def _x(column: float) -> float:

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 from starlette.responses import RedirectResponse, Response
 
-from receiver.console.drawing import Drawing, draw, lines_of
+from receiver.console.drawing import Drawing, Track, draw, lines_of, track
+from receiver.console.effects import Told, told
 from receiver.console.texts import link
 from receiver.console.visit import HOME, Problem, Visit, logger
-from shared.effects import in_words
 from shared.history import explained
 from shared.schema import Document, LineDocument, Package
 from shared.store import orders, reconciling
@@ -30,8 +30,8 @@ class Event(NamedTuple):
     item: str | None
     status: str | None
     text: str
-    #: What it changed, in words; None where that would cost too much to find out.
-    changes: list[str] | None
+    #: What it changed; None where that would cost too much to find out.
+    changes: list[Told] | None
 
 
 class Part(NamedTuple):
@@ -51,7 +51,7 @@ class Drawn(NamedTuple):
 
     document: Document | None
     drawing: Drawing | None
-    lines: list[tuple[str, str, LineDocument]]
+    lines: list[tuple[str, str, LineDocument, Track]]
     lines_part: Part
     packages: list[Package]
     events: list[Event]
@@ -106,7 +106,7 @@ def _prepare(
     return Drawn(
         document=document,
         drawing=None if document is None else draw(document),
-        lines=lines[lines_part.slice(LINES)],
+        lines=[(*line, track(line[2])) for line in lines[lines_part.slice(LINES)]],
         lines_part=lines_part,
         packages=[] if document is None else document["packages"][:LINES],
         events=[_event(first + n, entry) for n, entry in enumerate(shown)],
@@ -131,7 +131,7 @@ def _event(number: int, entry: dict[str, Any]) -> Event:
         None if item is None else str(item),
         status if isinstance(status, str) else None,
         pretty(raw),
-        None if entry["changed"] is None else [in_words(effect) for effect in entry["changed"]],
+        None if entry["changed"] is None else [told(effect) for effect in entry["changed"]],
     )
 
 

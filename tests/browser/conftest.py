@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -39,7 +38,7 @@ class House(NamedTuple):
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A server of its own (other tests empty theirs), a receiver and a worker, with orders and dead letters."""
     home = tmp_path_factory.mktemp("console")
-    server = Server(home)
+    server = Server(home, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     (home / "tenants.toml").write_text(TENANTS)
     env = environment(
@@ -48,7 +47,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     receiver = Receiver(env, home / "receiver.log").start()
     worker = Process(["worker"], env, home / "worker.log").start()
     try:
-        scenery.paint(receiver)
+        scenery.paint(receiver, hostile=scenery.pictures() is None)
         eventually(lambda: _is_folded(receiver), what="the orders to be folded")
         yield House(server, receiver, env)
     finally:
@@ -59,7 +58,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def _is_folded(receiver: Receiver) -> bool:
     found = receiver.get("/orders", params={"limit": 100}).json()["orders"]
-    return len(found) >= scenery.ORDERS and any(order["events"] >= scenery.SPLIT_EVENTS for order in found)
+    expected = scenery.ORDERS + (len(scenery.HOSTILE) if scenery.pictures() is None else 0)
+    return len(found) >= expected and any(order["events"] >= scenery.SPLIT_EVENTS for order in found)
 
 
 @pytest.fixture(scope="session")
@@ -133,9 +133,3 @@ def sign_in(page: Page, path: str = "/console", name: str = "Ada") -> None:
     page.get_by_label("Your name").fill(name)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()
-
-
-def pictures() -> Path | None:
-    """Where screenshots go, if they are asked for."""
-    directory = os.environ.get("SCREENSHOTS")
-    return Path(directory) if directory else None

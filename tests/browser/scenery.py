@@ -1,11 +1,18 @@
 """Orders and dead letters as an operator may find them: what the browser tests and the screenshots look at."""
 
+import math
+import os
+import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from support.processes import Receiver
 
+from shared.metrics import ACKNOWLEDGEMENT_BOUNDS, DOCUMENT_BOUNDS
+from shared.store import Store, activity
 from shared.store.letter_index import Cause
 
 SPLIT = "83831IAKD2"
@@ -25,7 +32,7 @@ HOSTILE = [
 ]
 #: The group of the dead letters of an event that nobody knows.
 UNKNOWN_EVENTS = Cause("default", "unknown-event", "event: unknown name 'order_packed'").group
-ORDERS = 11 + len(HOSTILE)
+ORDERS = 11
 _WAY = ("created", "uploading", "passed", "in_production", "printed", "shipped", "in_transit", "delivered")
 _NUMBER = iter(range(10**9))
 
@@ -95,9 +102,9 @@ def lifecycle(reference: str, order_id: str, items: tuple[str, ...], until: str,
         yield order_status(reference, order_id, status, minutes_ago - 0.1, *items)
 
 
-def paint(receiver: Receiver) -> None:
+def paint(receiver: Receiver, *, hostile: bool) -> None:
     """Post it all."""
-    for event in _events():
+    for event in [*_events(), *(_hostile_events() if hostile else ())]:
         answer = receiver.post(event)
         assert answer.status_code in (200, 202, 400), answer.text
     for n in range(3):
@@ -144,8 +151,6 @@ def _events() -> Iterator[Any]:
         comment="Image resolution is too low",
     )
     yield failed
-    for n, reference in enumerate(HOSTILE):
-        yield order_status(reference, f'{n}"><script>alert(3)</script>', "passed", 8, "<img src=x onerror=alert(2)>")
     yield order_status("SHOP-20401", "aaaa0000-0000-4000-8000-000000000001", "canceled", 70, "frame")
     yield order_status(
         "SHOP-20402",
@@ -159,6 +164,38 @@ def _events() -> Iterator[Any]:
         yield {"event": "order_packed", "id": f"op_{n}", "orderId": f"o-{n}", "orderReferenceId": f"SHOP-{21000 + n}"}
     for n in range(5):
         yield {"object": "itemStatus", "id": f"x_{n}", "orderId": f"o-{n}", "orderReferenceId": f"SHOP-{22000 + n}"}
+
+
+def pictures() -> Path | None:
+    """Where pictures go, if they are asked for: they show no hostile orders."""
+    directory = os.environ.get("SCREENSHOTS")
+    return Path(directory) if directory else None
+
+
+def _hostile_events() -> Iterator[Any]:
+    for n, reference in enumerate(HOSTILE):
+        yield order_status(reference, f'{n}"><script>alert(3)</script>', "passed", 8, "<img src=x onerror=alert(2)>")
+
+
+def hour(store: Store) -> None:
+    """An hour of a service at work, for the plots."""
+    for key in store.client.scan_iter("gelato:activity*"):
+        store.client.delete(key)  # what a busy machine took to paint the scenery
+    now = int(time.time())
+    store.run(activity.add({now - 1300: {activity.BURIED: 3}, now - 700: {activity.BURIED: 19}}))
+    for ago in range(10, 3600, 10):
+        tide = 20 + 9 * math.sin(ago / 400) + 4 * math.sin(ago / 90) + 1.5 * math.sin(ago * 1.7)
+        slow = 3 if 1500 < ago < 1620 else 1
+        buckets = [0.0] * (len(ACKNOWLEDGEMENT_BOUNDS) + 1)
+        buckets[bisect_left(ACKNOWLEDGEMENT_BOUNDS, 0.004 * slow)] = 190
+        buckets[bisect_left(ACKNOWLEDGEMENT_BOUNDS, 0.009 * slow + 0.004 * math.sin(ago) ** 2)] = 10
+        lags = [0.0] * (len(DOCUMENT_BOUNDS) + 1)
+        lags[bisect_left(DOCUMENT_BOUNDS, 0.02)] = 180
+        lags[bisect_left(DOCUMENT_BOUNDS, 0.06 * slow)] = 20
+        happened = {activity.ACCEPTED: int(tide * 10), activity.DUPLICATE: int(tide)}
+        happened |= activity.fields_of(activity.ACKNOWLEDGEMENT, ACKNOWLEDGEMENT_BOUNDS, buckets)
+        happened |= activity.fields_of(activity.DOCUMENT, DOCUMENT_BOUNDS, lags)
+        store.run(activity.add({now - ago: happened}))
 
 
 def _id(prefix: str, minutes_ago: float) -> str:
