@@ -20,6 +20,7 @@ logger = log.get("receiver.direct")
 
 #: A longer body goes the usual way, where reading pauses while it is worked on.
 MAX_BODY_BYTES: Final = HIGH_WATER_LIMIT
+_NOT_DIRECT: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 _STATUS: Final = {
     200: b"HTTP/1.1 200 OK\r\n",
     202: b"HTTP/1.1 202 Accepted\r\n",
@@ -66,7 +67,10 @@ class DirectProtocol(PatientProtocol):
         self._head_bytes = 0
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header is here."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decide the way of a request."""
@@ -122,25 +126,24 @@ class DirectProtocol(PatientProtocol):
             return None
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # sent before the previous one was answered: uvicorn keeps their order
-        if self.expect_100_continue or self.flow.write_paused or self.parser.get_method() != b"POST":
-            return None
-        if self.parser.get_http_version() != "1.1":
+        if self.flow.write_paused or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
         length = b""
         for name, value in self.headers:
             if name == b"content-length":
                 length = value
-            elif name in (b"transfer-encoding", b"upgrade"):
+            elif name in _NOT_DIRECT:
                 return None
         if not length.isdigit() or len(length) > 6 or int(length) > webhooks.direct_bytes:
             return None
         return tenant if webhooks.may_post(tenant, self.headers) else None
 
     def _go_the_usual_way(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         HttpToolsProtocol.on_message_begin(self)
-        self.url, self.expect_100_continue = url, expects
-        self.headers.extend(headers)
+        for name, value in headers:
+            HttpToolsProtocol.on_header(self, name, value)
+        self.url = url
         HttpToolsProtocol.on_headers_complete(self)
 
     def _answer(self, status: int, body: bytes, headers: bytes = b"") -> None:

@@ -88,6 +88,13 @@ def classify_webhook(content: Any, text: bytes) -> Usable | Ignored | ExampleEve
     """As `read_webhook`, for JSON that was read already; `text` is its canonical form."""
     if not isinstance(content, dict):
         raise UnusableEvent("invalid-event", "body: must be a JSON object")
+    try:
+        usual = _usual(content)
+    except TypeError:  # a list or an object where a name is expected
+        usual = None
+    if usual is not None:
+        known, event_id, order_id, reference = usual
+        return Usable(known, f"{known}:{event_id}", order_id, reference, content, text, content_digest(b"W", text))
     kind = _kind(content)
     if kind is None:
         return Ignored(str(content.get("event") or content.get("object")))
@@ -175,6 +182,44 @@ def calendar_date(value: Any) -> str | None:
         return date.fromisoformat(value[:10]).isoformat() if value[4] == value[7] == "-" else None
     except ValueError:
         return None
+
+
+def _usual(content: dict[str, Any]) -> tuple[str, str, str, str] | None:
+    """Kind, event id, order id and reference of a status event in which everything is as it usually is; None otherwise.
+
+    The checks below find out what is wrong, and with what. Most events need none of them: this takes a third of the time.
+    """
+    get = content.get
+    name: Any = get("event")
+    kind = KIND_OF_NAME.get(get("object") if name is None else name)  # type: ignore[arg-type]
+    event_id, order_id, reference = get("id"), get("orderId"), get("orderReferenceId")
+    if (
+        not (type(event_id) is type(order_id) is type(reference) is str)
+        or not (0 < len(event_id) <= MAX_TEXT and 0 < len(order_id) <= MAX_TEXT and 0 < len(reference) <= MAX_TEXT)
+        or reference[0] == "{"
+        or order_id in EXAMPLE_ORDER_IDS
+    ):
+        return None
+    if kind == ITEM_STATUS:
+        item = get("itemReferenceId")
+        fine = type(item) is str and 0 < len(item) <= MAX_TEXT and get("status") in statuses.RANK
+    elif kind == ORDER_STATUS:
+        fine = get("fulfillmentStatus") in statuses.RANK and _are_usual(get("items"))
+    else:
+        fine = False
+    return (kind, event_id, order_id, reference) if fine and kind is not None else None
+
+
+def _are_usual(items: Any) -> bool:
+    if type(items) is not list:
+        return items is None
+    for item in items:
+        if type(item) is not dict:
+            return False
+        reference, status = item.get("itemReferenceId"), item.get("fulfillmentStatus")
+        if type(reference) is not str or not 0 < len(reference) <= MAX_TEXT or status not in statuses.RANK:
+            return False
+    return True
 
 
 def _kind(content: dict[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ import structlog
 
 #: Gathered lines are written this long after the first of them.
 GATHER_SECONDS = 0.05
+_LINE_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 _MANY_LINES = 4_000
 
 Logger = structlog.typing.FilteringBoundLogger
@@ -69,7 +70,7 @@ Line = Callable[[str, dict[str, object]], None]
 
 
 def quick(name: str) -> Line:
-    """A function that writes a line of level `info`: the event, and its fields. For the hottest path.
+    """A function that writes a line of level `info`: the event, and its fields, which it uses up. For the hottest path.
 
     In a process with gathered JSON lines it makes the same line as a logger, without structlog's processors: they cost 8
     microseconds a line, this 2.
@@ -77,16 +78,12 @@ def quick(name: str) -> Line:
     slow = get(name)
 
     def line(event: str, fields: dict[str, object]) -> None:
-        if _gathering is None:
+        gathering = _gathering
+        if gathering is None:
             slow.info(event, **fields)
-        elif _gathering.wanted:
-            now = datetime.now(UTC)
-            _gathering.write(
-                orjson.dumps(
-                    {"part": name, **fields, "event": event, "level": "info", "timestamp": now}, str, orjson.OPT_UTC_Z
-                )
-                + b"\n"
-            )
+        elif gathering.wanted:
+            fields.update(part=name, event=event, level="info", timestamp=datetime.now(UTC))
+            gathering.write(orjson.dumps(fields, str, _LINE_OPTIONS))
 
     return line
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from shared.events import Usable, identity_digest
 from shared.facts import WEBHOOK
 from shared.store import due, durability, keys, records
-from shared.store.calls import Batch, Call, Operation
+from shared.store.calls import Argument, Batch, Call, Operation
 from shared.store.scripts import ACCEPT
 
 #: The most distinct events one order may have; a real one has a few dozen.
@@ -70,17 +70,15 @@ def accept(
     One round trip on one server. In a cluster the marks live in other slots and follow in a second step: if the first
     was carried out alone, the event's next delivery is a duplicate that is not folded yet, and marks the order then.
     """
-    names = [keys.order_name(incoming.tenant, incoming.event.reference) for incoming in events]
-    items = []
+    names = [keys.order_name(tenant, event.reference) for tenant, event, _, _ in events]
+    items: list[tuple[tuple[str, ...], tuple[Argument, ...]]] = []
     for name, (_, event, received, came_as) in zip(names, events, strict=True):
-        item_keys: tuple[str, ...] = (keys.log(name), keys.meta(name))
-        if not cluster:
-            shard = keys.shard_of(name)
-            item_keys += (keys.due(shard), keys.marks(shard), keys.leases(shard))
-        letter, record = records.letter_of(came_as), records.body(received, event.text)
-        items.append((item_keys, (identity_digest(event.identity), event.digest, letter, record, name)))
-    common = ("0" if cluster else "1", max_events, max_bytes)
-    batch = Batch(ACCEPT, items, common=common, tail=() if cluster else (keys.WAKE,))
+        digests = identity_digest(event.identity) + event.digest
+        record = records.of_event(came_as, received, event.text)
+        arguments = (digests, record) if cluster else (digests, record, name, keys.shard_of(name))
+        items.append(((keys.log(name), keys.meta(name)), arguments))
+    common = (0 if cluster else keys.SHARDS, max_events, max_bytes)
+    batch = Batch(ACCEPT, items, common=common, tail=() if cluster else (*due.ALL_SHARDS, keys.WAKE))
     wait = durability.wait_for(
         acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
     )

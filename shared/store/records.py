@@ -23,6 +23,7 @@ PARKED: Final = "P"
 _PACKED: Final = b"Z"
 _PLAIN: Final = b"WSFC"
 _CAME_AS: Final = {"W": WEBHOOK, "S": POSTED, "F": FETCHED}
+_LETTERS: Final = {came_as: letter.encode() for letter, came_as in _CAME_AS.items()}
 _LETTER: Final = {came_as: letter for letter, came_as in _CAME_AS.items()}
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[bytes])
@@ -84,6 +85,11 @@ class Record(NamedTuple):
 def letter_of(came_as: str) -> str:
     """The letter of a new event that came in as `webhook`, `posted` or `fetched`."""
     return _LETTER[came_as]
+
+
+def of_event(came_as: str, received: int, text: bytes) -> bytes:
+    """The record of a new event, as stored."""
+    return _LETTERS[came_as] + received.to_bytes(8, "big") + text
 
 
 def body(received: int, text: bytes) -> bytes:

@@ -1,10 +1,10 @@
 -- Store events, each in its order's log, unless the same content is there; mark their orders as due.
 --
--- KEYS   per event: log, meta [, due, marks, leases]      (the last three only when marking)
---        last, only when marking: wake
--- ARGV   1: "1" to mark in the same call (one server), "0" not to (a cluster: other slots)
+-- KEYS   per event: log, meta
+--        then, only when marking: per shard due, marks, leases; wake
+-- ARGV   1: how many shards there are to mark in, in the same call (one server); "0" not to mark (a cluster: other slots)
 --        2: the most events that one order may have   3: the most bytes of them
---        per event: identity digest, content digest, type of record, rest of record, order's name
+--        per event: identity digest (8 bytes) and content digest (16), record, and when marking the order's name and shard
 -- Steps  1. look for the content's digest under its identity; 2. append to the log; 3. remember the digest, and of a new
 --        order its generation: what was read of an order that was erased meanwhile must not be written to its successor;
 --        4. mark the order as due where the log holds anything that is not folded.
@@ -14,11 +14,11 @@
 --          8 refused: the order is full
 --        or, where this event alone failed, the error's text.
 --@include due.lua
-local marking = ARGV[1] == '1'
-local most, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
-local stride = marking and 5 or 2
-local count = math.floor(#KEYS / stride)
-local results, woken = {}, false
+local shards, most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local marking = shards > 0
+local stride = marking and 4 or 2
+local count = math.floor((#KEYS - (marking and shards * 3 + 1 or 0)) / 2)
+local results, woken, now = {}, false, now_ms()
 
 local function known(digests, digest)
   for at = 1, #digests, 16 do
@@ -34,38 +34,42 @@ local function generation()
 end
 
 local function accept(n)
-  local log, meta = KEYS[(n - 1) * stride + 1], KEYS[(n - 1) * stride + 2]
-  local identity, digest, kind, rest, name =
-    ARGV[n * 5 - 1], ARGV[n * 5], ARGV[n * 5 + 1], ARGV[n * 5 + 2], ARGV[n * 5 + 3]
-  local fields = redis.call('HMGET', meta, identity, 'e', 'b')
-  local digests, events, bytes = fields[1] or '', tonumber(fields[2] or '0'), tonumber(fields[3] or '0')
-  local duplicate = known(digests, digest)
-  local flags = 0
-  if duplicate and kind == 'W' then
-    if tonumber(redis.call('HGET', meta, 'c') or '0') < redis.call('LLEN', log) then flags = 2 end
+  local log, meta = KEYS[n * 2 - 1], KEYS[n * 2]
+  local at = 3 + (n - 1) * stride
+  local identity, digest, record = string.sub(ARGV[at + 1], 1, 8), string.sub(ARGV[at + 1], 9), ARGV[at + 2]
+  local fields = redis.call('HMGET', meta, identity, 'e', 'b', 'r')
+  local digests, events, bytes = fields[1] or '', tonumber(fields[2] or '0'), tonumber(fields[3] or '0') + #record - 1
+  local duplicate = digests ~= '' and known(digests, digest)
+  local flags = 3
+  if duplicate and string.byte(record) == 87 then -- a webhook
+    if tonumber(redis.call('HGET', meta, 'c') or '0') >= redis.call('LLEN', log) then return 0 end
+    flags = 2
   else
-    if bytes + #rest > most_bytes then return 8 end
+    if bytes > most_bytes then return 8 end
     if duplicate then
       -- A snapshot that is known is folded again with its later receipt, and does not count as another event.
       if redis.call('LLEN', log) >= 2 * most then return 8 end
-      redis.call('RPUSH', log, string.lower(kind) .. rest)
-      redis.call('HSET', meta, 'b', bytes + #rest)
+      redis.call('RPUSH', log, string.lower(string.sub(record, 1, 1)) .. string.sub(record, 2))
+      redis.call('HSET', meta, 'b', bytes)
     else
       if events >= most then return 8 end
-      redis.call('RPUSH', log, kind .. rest)
-      redis.call('HSET', meta, identity, digests .. digest, 'e', events + 1, 'b', bytes + #rest)
+      redis.call('RPUSH', log, record)
+      if fields[2] then
+        redis.call('HSET', meta, identity, digests .. digest, 'e', events + 1, 'b', bytes)
+      else
+        redis.call('HSET', meta, identity, digest, 'e', 1, 'b', bytes, 'g', generation())
+      end
+      if digests ~= '' then flags = 7 end
     end
-    if not fields[2] then
-      redis.call('HSET', meta, 'g', generation())
-    elseif redis.call('PTTL', meta) >= 0 then
-      -- An order near its end is kept until the fold has given it a new one.
+    -- An order near its end is kept until the fold has given it a new one.
+    if fields[4] and redis.call('PTTL', meta) >= 0 then
       redis.call('PERSIST', log)
       redis.call('PERSIST', meta)
     end
-    flags = 3 + ((digests ~= '' and not duplicate) and 4 or 0)
   end
-  if marking and flags >= 2 then
-    if mark(KEYS[(n - 1) * stride + 3], KEYS[(n - 1) * stride + 4], KEYS[(n - 1) * stride + 5], name) then woken = true end
+  if marking then
+    local shard = #KEYS - 1 - shards * 3 + ARGV[at + 4] * 3
+    if mark(KEYS[shard + 1], KEYS[shard + 2], KEYS[shard + 3], ARGV[at + 3], now) then woken = true end
   end
   return flags
 end
