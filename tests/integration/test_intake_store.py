@@ -188,7 +188,7 @@ def test_an_event_that_comes_shortly_before_its_order_goes_is_not_lost(store: St
         fold(store)
     before = document(store, "A")
     for key in keys.of_order("default/A"):
-        server.client.pexpire(key, 150)
+        server.client.pexpire(key, 700)
     assert accept(store, webhook("A", 9)) == [ACCEPTED]
     eventually(lambda: server.client.get(keys.document("default/A")) is None, what="the document to expire")
     assert server.client.exists(keys.state("default/A")) == 0
