@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from shared.errors import GelatoRollupError
 from shared.store import AsyncStore, reconciling
 from shared.store.reconciling import Counts
+from worker.asking import Lot
 from worker.findings import LOT, WHOLE, Candidate, Findings, Plan, Position, Stage, after_page
-from worker.healing import Healer, Lot
+from worker.healing import Healer
 from worker.reconcile import LEASE_MS, Lost, Round, begun, quiet_ms
 
 _WAIT_SECONDS: Final = 90.0

@@ -69,6 +69,11 @@ def siblings(summary: Usable) -> list[str]:
     return [str(each) for each in named] if isinstance(named, list) else []
 
 
+def heard_of(document: Document | None) -> set[str]:
+    """The connected orders that a document has heard of, and not only by name."""
+    return set() if document is None else {each for each, found in document["orders"].items() if not found["silent"]}
+
+
 def tells_of_siblings(document: Document, summary: Usable) -> bool:
     """Whether a summary, as it is, tells the document something about how many connected orders there are."""
     if not isinstance(summary.content.get("connectedOrderIds"), list):

@@ -110,6 +110,7 @@ class Found(NamedTuple):
     after: Position
     candidates: Sequence[Candidate] = ()
     dates: Dates | None = None
+    asked_for: bool = False
 
 
 class Findings:
@@ -126,7 +127,8 @@ class Findings:
         asked_for = await self._store.run(reconciling.wanted(self.tenant, LOT))
         if not asked_for:
             return None
-        return Found(position, [Candidate(reference, "asked for", self.now_ms) for reference in asked_for])
+        candidates = [Candidate(reference, "asked for", self.now_ms) for reference in asked_for]
+        return Found(position, candidates, asked_for=True)
 
     async def next(self, position: Position) -> Found | None:
         """The lot after a position; None where the round is done."""

@@ -19,14 +19,15 @@ import msgspec
 
 from shared import log, patience, tenants
 from shared.errors import ConfigurationError, OrderApiError, StoreUnavailable
-from shared.orderapi import PAGE, Broken, NotConfigured, OrderApis, pages
+from shared.orderapi import PAGE, Broken, NotConfigured, OrderApis
 from shared.settings import Settings
 from shared.store import AsyncStore, reconciling
 from shared.store.reconciling import Counts
 from shared.tenants import Tenant, Tenants
 from worker import shift
+from worker.asking import REFUSED_KEY, Asker, Lot, is_refusal
 from worker.findings import WHOLE, Candidate, Findings, Found, Plan, Position, Stage, after_page, at
-from worker.healing import Healer, Lot
+from worker.healing import Healer
 
 logger = log.get("worker.reconcile")
 
@@ -41,7 +42,6 @@ _TROUBLED_MS: Final = 60_000
 #: An order about which the API knew nothing new is left alone for half as long again as it has been silent.
 _LEAST_QUIET_MS: Final = 10 * 60_000
 _MOST_QUIET_MS: Final = 14 * 86_400_000
-_REFUSED: Final = (401, 403)
 
 
 class Lost(Exception):
@@ -64,7 +64,7 @@ class Reconciliation:
         """The healer of a tenant's orders. Raises `NotConfigured`."""
         policy = shift.policy_of(self._settings)
         api = self._apis.of(tenant, background=True)
-        return Healer(self._store, api, tenant, policy, _others(tenant, self._tenants))
+        return Healer(self._store, Asker(self._store, api, tenant, _others(tenant, self._tenants)), policy)
 
     async def turns(self, seconds: float) -> Counts:
         """A slice of the round of each tenant whose turn it is, for some seconds in all."""
@@ -104,7 +104,7 @@ class Reconciliation:
             logger.info("reconciliation broken off", tenant=tenant.name)
         except OrderApiError as error:
             next_in_ms = int(_TROUBLED_MS * random.uniform(0.8, 1.5))
-            if isinstance(error, Broken) and error.status in _REFUSED:
+            if isinstance(error, Broken) and error.status in REFUSED_KEY:
                 next_in_ms = max(next_in_ms, every_ms)
                 await work.refused(error)
             else:
@@ -171,6 +171,10 @@ class Round:
             lot, position = await self._carry_out(found, deadline + _GRACE_SECONDS)
             if not await self._save(lot.counts, position, self._quiet(found.candidates, lot)):
                 raise Lost
+            if (
+                lot.unanswered and not found.asked_for
+            ):  # once more, on its own account; what is still in doubt comes again
+                await self._store.run(reconciling.want(self._tenant, sorted(lot.unanswered)))
             self._position = position
             self._told(lot)
             if self._stopped() or time.monotonic() >= deadline:
@@ -226,10 +230,15 @@ async def carry_out(healer: Healer, found: Found) -> tuple[Lot, Position]:
         return await healer.by_references([each.reference for each in found.candidates]), found.after
     if found.dates is None:
         return Lot(), found.after
-    async for page in pages(healer.api, found.dates.query, offset=found.dates.offset):
-        lot = await healer.by_page(page)
-        more = page.following if len(page.orders) >= PAGE else None
-        return lot, after_page(found.after, more)
+    try:
+        async for page in healer.pages(found.dates.query, found.dates.offset):
+            lot = await healer.by_page(page)
+            more = page.following if len(page.orders) >= PAGE else None
+            return lot, after_page(found.after, more)
+    except Broken as error:
+        if not is_refusal(error):
+            raise
+        logger.warning("the order API refuses a search by date", status=error.status, **found.dates.query)
     return Lot(), after_page(found.after, None)
 
 

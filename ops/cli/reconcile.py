@@ -22,9 +22,9 @@ from shared.store import AsyncStore, reconciling
 from shared.store.reconciling import Counts
 from shared.tenants import Tenant, Tenants
 from worker import by_hand
+from worker.asking import Lot
 from worker.by_hand import Taken, Wish
 from worker.findings import WHOLE, Candidate, Plan, Stage
-from worker.healing import Lot
 from worker.reconcile import Reconciliation
 
 

@@ -394,6 +394,53 @@ def test_an_api_in_trouble_is_left_alone_for_a_while_and_the_round_goes_on_after
     assert reconcile(server, known(upstream), after="passed=0s").healed == 1
 
 
+def test_an_order_that_the_api_cannot_give_holds_up_no_other(
+    upstream: Upstream, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.orderapi.client._FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("worker.asking._GET_SECONDS", 0.3)
+    broken, forbidden, hanging = (order(upstream, each) for each in ("broken", "forbidden", "hanging"))
+    order(upstream, "fine")
+    faults = {broken["id"]: Fault(status=500), forbidden["id"]: Fault(status=403), hanging["id"]: Fault(delay=5.0)}
+    upstream.fault_for = lambda each: faults.get(each.path.rpartition("/")[2])
+    store.run(reconciling.want(TENANT, ["broken", "forbidden", "hanging", "fine"]))
+    done = reconcile(server, known(upstream))
+    assert (done.rounds, done.healed) == (1, 1)
+    fold(store)
+    assert document(store, "fine")["status"] == "created"
+
+
+def test_a_get_that_fails_is_tried_once_more(
+    upstream: Upstream, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search by date comes to each order only once."""
+    monkeypatch.setattr("shared.orderapi.client._FIRST_WAIT_SECONDS", 0.01)
+    made = order(upstream, "A", createdAt=format_time(time.time_ns() // 1000 - 60_000_000))
+    fails = 6  # as often as the client tries
+
+    def fault(each: Any) -> Fault | None:
+        nonlocal fails
+        fails -= each.path.endswith(made["id"])
+        return Fault(status=500) if each.path.endswith(made["id"]) and fails >= 0 else None
+
+    upstream.fault_for = fault
+    outage(store, 20)
+    done = reconcile(server, known(upstream))
+    assert (done.rounds, done.healed, done.gets) == (1, 1, 2)
+
+
+def test_a_reference_that_the_api_refuses_to_search_for_holds_up_no_other(
+    upstream: Upstream, server: Server, store: Store
+) -> None:
+    references = [f"R{n}" for n in range(8)]
+    for each in references:
+        order(upstream, each)
+    upstream.fault_for = lambda each: Fault(status=400) if b'"R5"' in each.body else None
+    store.run(reconciling.want(TENANT, references))
+    done = reconcile(server, known(upstream))
+    assert (done.rounds, done.healed, done.missing) == (1, 7, 1)
+
+
 def test_a_tenant_without_an_api_has_no_turns(server: Server, store: Store) -> None:
     tenants = Tenants({TENANT: Tenant(TENANT)})
     assert reconcile(server, tenants) == NOTHING
