@@ -46,8 +46,10 @@ class Instance:
 
 
 @pytest.fixture
-def instance(start: Callable[..., Process], tmp_path: Path) -> Instance:
-    return Instance(start, tmp_path / "temporary")
+def instance(start: Callable[..., Process], tmp_path: Path) -> Iterator[Instance]:
+    instance = Instance(start, tmp_path / "temporary")
+    yield instance
+    instance.process.terminate()  # a killed parent would leave its processes behind
 
 
 def accepted(instance: Instance) -> float:
