@@ -1,9 +1,9 @@
 """Carrying replays of dead letters: lot by lot, at the pace that live events leave, resumed where another one died.
 
 A thread of each worker process, beside the shifts that fold what it sends. A lot is read and noted at a time, so that a
-replay of any size holds no more than a lot in memory. It is sent in slices, each only when little waits to be folded, with a
-rest as long as the slice took: a live event waits behind a slice at most. (With whole lots of 100 live events waited 16 ms
-in the middle for their documents instead of 1.)
+replay of any size holds no more than a lot in memory. It is sent in slices, each only when little waits to be folded, with
+a rest of twice the time that the slice took: a live event waits behind a slice at most. (With whole lots of 100 live events
+waited 16 ms in the middle for their documents instead of 1.)
 """
 
 import os
@@ -31,11 +31,13 @@ LOT: Final = 100
 #: Letters, and bytes of them, sent at a time.
 _SLICE: Final = 8
 _SLICE_BYTES: Final = 64 * 1024
-_REST_SECONDS: Final = 0.004
+#: The rest after a slice: at least so long, and so many times as long as the slice took.
+_REST_SECONDS: Final = 0.006
+_REST_TIMES: Final = 2
 #: While more orders than this are due, nothing more is sent.
 _BACKLOG: Final = 8
 _LEASE_MS: Final = 10_000
-_LOOK_SECONDS: Final = 0.005
+_LOOK_SECONDS: Final = 0.02
 #: A lot that is not dealt with by then (events that wait for their next try) is looked at again later.
 _LOT_SECONDS: Final = 3.0
 #: Letters that are looked at again later: so many, and for so long after the last lot.
@@ -169,8 +171,8 @@ class Carrier:
         self._wait_for_room()
         began = time.monotonic()
         sent = self._store.run(replay.send(letters))
-        # As long a rest as it took: live events share the server and the workers.
-        stop_asked.wait(max(_REST_SECONDS, time.monotonic() - began))
+        # Live events share the server, the workers, and this process.
+        stop_asked.wait(max(_REST_SECONDS, _REST_TIMES * (time.monotonic() - began)))
         return sent
 
     def _close_open(self) -> None:

@@ -23,6 +23,8 @@ _AT_ONCE: Final = 200
 _LOT: Final = 500
 _EVENTS_PER_ORDER: Final = 20
 _MOST_SECONDS: Final = 3_600.0
+#: So often the replay is stopped to see how live events do without it.
+_TURNS: Final = 10
 _SHARES: Final = (("p50", 0.5), ("p99", 0.99))
 
 
@@ -58,30 +60,46 @@ def _once(bench: Bench, result: Result) -> None:
         if not stage.store.run(letter_lists.page()).letters or not stage.store.run(letter_lists.groups()):
             raise BenchError("there are no dead letters")
         result.add("a page and the groups", (time.monotonic() - began) * 1000, "ms", 1)
-        _note(result, "alone", _live(bench, running, "alone"))
         before = proc.rss_bytes(running.pids[1])
-        began = time.monotonic()
         run = stage.store.run(replay_runs.start("bench", Selection(), sizes.replayed_letters))
-        seen = Seen()
-        while _state(stage.store, run).state != DONE:
-            if time.monotonic() > began + _MOST_SECONDS:
-                raise BenchError("the replay does not end")
-            part = _live(bench, running, f"beside-{time.monotonic():.0f}")
-            seen.answered += part.answered
-            seen.visible += part.visible
-            seen.refused += part.refused
-            seen.missing += part.missing
+        alone, beside, seconds = _in_turns(bench, running, stage.store, run)
         now = _state(stage.store, run)
-        took = (now.changed - now.started) / 1_000_000
-        _note(result, "while replaying", seen)
-        result.add("the replay", took, "s", 1)
-        result.add("letters replayed", sizes.replayed_letters / took, "letters/s")
+        _note(result, "alone", alone)
+        _note(result, "while replaying", beside)
+        result.add("letters replayed", sizes.replayed_letters / seconds, "letters/s")
         result.add("the worker's memory grew by", (proc.rss_bytes(running.pids[1]) - before) / 2**20, "MiB", 1)
         result.check(
             "every letter is folded, and gone",
             now.counts.get("folded") == sizes.replayed_letters and not stage.store.run(letter_lists.count()),
             f"{now.counts}",
         )
+
+
+def _in_turns(bench: Bench, running: Running, store: Store, run: Run) -> tuple[Seen, Seen, float]:
+    """Live events while the replay is stopped and while it runs, in turns: what else the machine does hits both alike.
+
+    Until the replay is done. The seconds are those in which it ran.
+    """
+    alone, beside, ran, number = Seen(), Seen(), 0.0, 0
+    deadline = time.monotonic() + _MOST_SECONDS
+    while _state(store, run).state != DONE:
+        if time.monotonic() > deadline:
+            raise BenchError("the replay does not end")
+        number += 1
+        if number <= _TURNS and store.run(replay_runs.stop(run.id)):
+            _add(alone, _live(bench, running, f"alone-{number}"))
+            store.run(replay_runs.resume(run.id))
+        began = time.monotonic()
+        _add(beside, _live(bench, running, f"beside-{number}"))
+        ran += time.monotonic() - began
+    return alone, beside, ran
+
+
+def _add(to: Seen, part: Seen) -> None:
+    to.answered += part.answered
+    to.visible += part.visible
+    to.refused += part.refused
+    to.missing += part.missing
 
 
 def _live(bench: Bench, running: Running, prefix: str) -> Seen:
