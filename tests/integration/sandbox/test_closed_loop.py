@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from support.contents import all_texts
 from support.polling import eventually
 from support.processes import ROOT, Process, Receiver, free_port
 from support.server import Server
@@ -52,13 +53,13 @@ def loop(env: dict[str, str], start: Start, server: Server, tmp_path: Path) -> I
     env["GELATO_TENANTS_FILE"] = str(file)
     printing = start("sandbox", "--port", str(port), "--print-tenants")
     assert printing.process is not None
-    assert printing.process.wait(20) == 0
+    assert printing.process.wait(60) == 0
     file.write_bytes(printing.log.read_bytes())
     receiver = Receiver(env, tmp_path / "receiver.log").start()
     start("worker")
     start("sandbox", "--port", str(port), "--speed", SPEED, "--trouble", "0", "--webhook-url", receiver.base)
     with SandboxClient(f"http://127.0.0.1:{port}") as sandbox:
-        eventually(sandbox.counts, what="the sandbox to answer")
+        eventually(sandbox.counts, seconds=60, what="the sandbox to answer")
         yield Loop(receiver, sandbox, server, tomllib.loads(file.read_text()))
     receiver.stop()
 
@@ -77,7 +78,7 @@ def test_an_order_goes_out_comes_back_in_parts_and_is_delivered(loop: Loop) -> N
 
     ours, theirs = loop.submit("acme", body), loop.submit("globex", body)
     assert (ours.status_code, theirs.status_code) == (200, 200)
-    created = eventually(lambda: loop.document("acme", reference), what="the document of an order just submitted")
+    created = eventually(lambda: loop.document("acme", reference), seconds=30, what="its document")
     assert (created["status"], created["complete"], created["terminal"]) == ("created", False, False)
     assert created["connectedOrderIds"] == sorted(ours.json()["connectedOrderIds"])
     assert sorted(order["silent"] for order in created["orders"].values()) == [False, True, True]
@@ -85,22 +86,28 @@ def test_an_order_goes_out_comes_back_in_parts_and_is_delivered(loop: Loop) -> N
     loop.sandbox.resume()
     tenants = ("acme", "globex")
     done = {
-        tenant: eventually(lambda tenant=tenant: _terminal(loop.document(tenant, reference)), what="both deliveries")
+        tenant: eventually(
+            lambda tenant=tenant: _terminal(loop.document(tenant, reference)), seconds=60, what="both deliveries"
+        )
         for tenant in tenants
     }
-    eventually(loop.sandbox.ended)
+    eventually(loop.sandbox.ended, seconds=30, what="the end of both stories")
     for tenant, document in done.items():
         (truth,) = loop.sandbox.truths(tenant, reference)
-        assert compare_state(truth, eventually(lambda tenant=tenant: loop.document(tenant, reference))) == []
+        eventually(
+            lambda tenant=tenant, truth=truth: compare_state(truth, loop.document(tenant, reference)) == [],
+            seconds=30,
+            what="a document that says what is true",
+        )
         assert (document["status"], document["complete"], len(document["orders"])) == ("delivered", True, 3)
     assert not set(done["acme"]["orders"]) & set(done["globex"]["orders"])
     assert not set(done["acme"]["orders"]) & set(theirs.json()["connectedOrderIds"])
 
     personal = [word for word in map(str, ADDRESS.values()) if len(word) > 4]
     assert all(word in ours.text for word in personal)
-    stored = b"".join(loop.server.client.dump(key) or b"" for key in loop.server.client.keys("*")).decode("latin-1")
-    assert reference in stored
-    assert [word for word in personal if word in stored] == []
+    stored = all_texts(loop.server)
+    assert reference.encode() in stored
+    assert [word for word in personal if word.encode() in stored] == []
 
 
 def _terminal(document: dict[str, Any]) -> dict[str, Any] | None:

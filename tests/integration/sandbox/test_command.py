@@ -19,7 +19,7 @@ GELATO = (sys.executable, "-m", "ops", "sandbox")
 
 def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*GELATO, *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_its_customers_are_the_tenants_of_the_file_that_it_printed(
@@ -31,7 +31,7 @@ def test_its_customers_are_the_tenants_of_the_file_that_it_printed(
     acme = tomllib.loads(printed)["acme"]
     process = start("sandbox", "--port", str(port), GELATO_TENANTS_FILE=str(tmp_path / "tenants.toml"))
     with SandboxClient(f"http://127.0.0.1:{port}") as sandbox:
-        eventually(sandbox.counts, what="the sandbox to answer")
+        eventually(sandbox.counts, seconds=60, what="the sandbox to answer")
         headers = {"X-API-KEY": acme["api"]["key"], "Customer-Reference-ID": acme["customer_reference"]}
         body = {"orderReferenceId": "R-1", "items": [{"itemReferenceId": "mug", "productUid": "mug_x"}]}
         answer = httpx.post(acme["api"]["submit_url"], json=body, headers=headers, trust_env=False)
@@ -53,7 +53,7 @@ def test_without_tenants_it_is_the_order_api_of_the_default_one(env: dict[str, s
         "sandbox", "--port", str(port), "--webhook-url", "http://127.0.0.1:9/webhooks/gelato", "--seed", "3"
     )
     with SandboxClient(f"http://127.0.0.1:{port}") as sandbox:
-        eventually(sandbox.counts, what="the sandbox to answer")
+        eventually(sandbox.counts, seconds=60, what="the sandbox to answer")
         assert sandbox.make_orders(2) == ["SB-3-0", "SB-3-1"]
         assert {truth["tenant"] for truth in sandbox.truths()} == {"default"}
     assert "--print-tenants > tenants.toml" in process.log.read_text()
@@ -63,7 +63,7 @@ def test_without_tenants_it_is_the_order_api_of_the_default_one(env: dict[str, s
 def test_it_listens_on_loopback_alone(env: dict[str, str], start: Start) -> None:
     port = free_port()
     start("sandbox", "--port", str(port))
-    eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True)
+    eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True, seconds=60)
     addresses = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert [each for each in addresses if each.endswith(f":{port:04X}") and not each.startswith("0100007F")] == []
 

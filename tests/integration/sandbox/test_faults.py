@@ -10,14 +10,13 @@ Play = Callable[..., Played]
 
 
 def test_too_many_calls_are_refused_for_a_while(play: Play) -> None:
-    sandbox = play(rate_limit=5.0)
-    answers = [sandbox.v4("POST", ":search", {}) for _ in range(20)]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert [answer.status_code for answer in answers[:5]] == [200] * 5
-    assert refused
-    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    sandbox = play(rate_limit=0.01)  # one call in 100 s: a slow machine must not get another one
+    assert sandbox.v4("POST", ":search", {}).status_code == 200
+    refused = sandbox.v4("POST", ":search", {})
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 100
     assert sandbox.connector("search", {}).status_code == 200  # another key
-    assert sandbox.counts()["outcomes"]["search 429"] == len(refused)
+    assert sandbox.counts()["outcomes"] == {"search 200": 2, "search 429": 1}
 
 
 def test_it_answers_with_an_error_when_told_to_and_is_well_when_mended(play: Play) -> None:

@@ -20,7 +20,7 @@ def lived(sandbox: Played) -> None:
     """Let all that is going to happen happen now."""
     sandbox.advance(60 * DAY)
     sandbox.resume()
-    eventually(sandbox.ended, what="all stories to end")
+    eventually(sandbox.ended, seconds=60, what="all stories to end")
 
 
 def story(event: dict[str, Any]) -> tuple[Any, ...]:
@@ -58,7 +58,7 @@ def test_every_webhook_can_be_used_and_both_generations_of_names_occur(play: Pla
 def test_clocks_in_ids_tell_the_order_in_which_events_were_made(play: Play, catcher: Catcher) -> None:
     sandbox = play(speed=20 * DAY)
     sandbox.submit()
-    eventually(sandbox.ended)
+    eventually(sandbox.ended, seconds=60)
     made = [time for event in catcher.events() if (time := uniqid_time_us(event["id"]))]
     assert len(made) > 10
     assert len(set(made)) == len(made)
@@ -70,7 +70,7 @@ def test_the_same_seed_posts_the_same_webhooks_at_any_speed(play: Play, catcher:
         catcher.caught.clear()
         sandbox = play(speed=speed, seed=5, trouble=0.9)
         sandbox.make_orders(5, "merchant")
-        eventually(sandbox.ended)
+        eventually(sandbox.ended, seconds=60)
         stories.append(Counter(map(story, catcher.events())))
     assert stories[0] == stories[1]
     assert stories[0].total() > 50
@@ -104,7 +104,7 @@ def test_duplicates_are_posted_twice_and_say_the_same(play: Play, catcher: Catch
 def test_held_back_webhooks_are_overtaken(play: Play, catcher: Catcher) -> None:
     sandbox = play(reorder=0.5, speed=20 * DAY)
     sandbox.submit()
-    eventually(sandbox.ended)
+    eventually(sandbox.ended, seconds=60)
     made = [time for event in catcher.events() if (time := uniqid_time_us(event["id"]))]
     assert made != sorted(made)
     assert sandbox.counts()["webhooks"]["heldBack"] > 0
