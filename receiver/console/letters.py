@@ -1,12 +1,12 @@
 """Dead letters: by cause, one cause, one letter."""
 
-import asyncio
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
 from receiver.console.cursors import read_position, write_position
 from receiver.console.order import pretty
+from receiver.console.rendering import beside
 from receiver.console.visit import Problem, Visit
 from shared.store import dead_letters, letter_lists, replay_runs
 from shared.store.dead_letters import REASONS, Letter
@@ -61,7 +61,7 @@ async def group(visit: Visit) -> Response:
 async def one(visit: Visit) -> Response:
     """`GET /console/letter?id=`: all that is kept of one."""
     letter = await find_letter(visit, visit.query.get("id", ""))
-    return await visit.page("letter.html", letter=letter, shown=await asyncio.to_thread(_shown, letter))
+    return await visit.page("letter.html", letter=letter, shown=await beside(_shown, letter))
 
 
 async def find_group(visit: Visit, group_id: str) -> Group:

@@ -1,6 +1,5 @@
 """One order: where each of its items is, what somebody must do, its parcels, and its raw events in order of time."""
 
-import asyncio
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -8,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from receiver.console.drawing import Drawing, Track, draw, lines_of, track
 from receiver.console.effects import Told, told
+from receiver.console.rendering import beside
 from receiver.console.texts import link
 from receiver.console.visit import HOME, Problem, Visit, logger
 from shared.history import explained
@@ -66,8 +66,8 @@ async def show(visit: Visit) -> Response:
     log: list[Record] = await visit.ask(orders.log(visit.tenant, reference))
     if raw is None and not log:
         raise Problem(404, "No such order", "It may have been erased, or its retention has ended. Search for it above.")
-    entries = await asyncio.to_thread(explained, visit.tenant, reference, log)
-    drawn = await asyncio.to_thread(_prepare, raw, entries, _number(visit, "lines"), _number(visit, "events"))
+    entries = await beside(explained, visit.tenant, reference, log)
+    drawn = await beside(_prepare, raw, entries, _number(visit, "lines"), _number(visit, "events"))
     return await visit.page(
         "order.html", reference=reference, drawn=drawn, has_api=_has_api(visit), asked="asked" in visit.query
     )

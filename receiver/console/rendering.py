@@ -1,10 +1,13 @@
 """Drawing pages from their templates. Everything is escaped, always; a name that a template does not know is an error."""
 
+import asyncio
 import functools
 import hashlib
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
@@ -16,6 +19,8 @@ from receiver.console import looks, texts
 if TYPE_CHECKING:
     from receiver.console.visit import Visit
 
+T = TypeVar("T")
+
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
 
@@ -23,6 +28,15 @@ _FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable", "x-c
 class _Asset(NamedTuple):
     content: bytes
     digest: str
+
+
+#: Pages are drawn two at a time: what is left of the processor belongs to webhooks.
+_DRAWERS: Final = ThreadPoolExecutor(2, "console")
+
+
+async def beside(function: Callable[..., T], *arguments: Any) -> T:
+    """Call what takes a while beside the event loop: webhooks are not to wait for it."""
+    return await asyncio.get_running_loop().run_in_executor(_DRAWERS, function, *arguments)
 
 
 def render(template: str, visit: "Visit", content: dict[str, Any]) -> str:

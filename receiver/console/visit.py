@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from receiver.console import origin
-from receiver.console.rendering import render
+from receiver.console.rendering import beside, render
 from receiver.console.sessions import LASTS_SECONDS, Session, Sessions
 from receiver.http import CutOff, TooLarge, read_body
 from receiver.service import Service
@@ -117,8 +117,8 @@ class Visit:
             raise StoreUnavailable(f"Redis: no answer within {_PATIENCE_SECONDS:g} s") from None
 
     async def page(self, template: str, status: int = 200, **content: Any) -> Response:
-        """Draw a page, beside the event loop: webhooks are not to wait for it."""
-        return Response(await asyncio.to_thread(render, template, self, content), status, media_type="text/html")
+        """Draw a page."""
+        return Response(await beside(render, template, self, content), status, media_type="text/html")
 
     async def identify(self) -> None:
         """Find out who is signed in."""

@@ -55,8 +55,10 @@
   let asking = false;
   let again = false;
   async function refresh() {
-    if (asking || document.hidden) { again = true; return; }
+    if (asking) { again = true; return; }
     asking = true;
+    again = false;
+    const began = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
       if (answer.ok || answer.status === 503) exchange(parser.parseFromString(await answer.text(), "text/html"));
@@ -64,8 +66,8 @@
     } catch {
       say(false);
     }
-    asking = false;
-    if (again) { again = false; setTimeout(refresh, 500); }
+    // A page that is slow to draw is asked for less often.
+    setTimeout(() => { asking = false; if (again) refresh(); }, Math.max(500, 4 * (performance.now() - began)));
   }
 
   function say(isLive) {
@@ -77,14 +79,23 @@
     if (word.textContent !== text) word.textContent = text;
   }
 
-  if (body.dataset.live && document.querySelector("[data-part]")) {
-    const source = new EventSource(body.dataset.live);
-    source.addEventListener("open", () => { say(true); refresh(); });  // what changed between drawing and listening
+  // A hidden page listens to nothing: browsers have few connections to one server, and tabs share them.
+  let source = null;
+  function listen() {
+    if (source || document.hidden) return;
+    source = new EventSource(body.dataset.live);
+    source.addEventListener("open", () => { say(true); refresh(); });  // what changed while nobody listened
     source.addEventListener("error", () => say(false));
-    source.addEventListener("changed", () => { say(true); refresh(); });
-    source.addEventListener("end", () => { source.close(); say(false); });
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && again) { again = false; refresh(); } });
-    addEventListener("pagehide", () => source.close());
+    source.addEventListener("changed", refresh);
+  }
+  function rest() {
+    source?.close();
+    source = null;
+  }
+  if (body.dataset.live && document.querySelector("[data-part]")) {
+    listen();
+    document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
+    addEventListener("pagehide", rest);
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }
 
