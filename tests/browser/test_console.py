@@ -145,7 +145,8 @@ def test_every_text_can_be_read_in_the_dark_too(operator: Open) -> None:
 def test_everything_can_be_reached_with_the_keyboard_alone(visitor: Open) -> None:
     page = visitor()
     page.goto("/console")
-    page.keyboard.type("an-ops-token-for-tests")  # the field has the focus
+    expect(page.get_by_label("Ops token")).to_be_focused()
+    page.keyboard.type("an-ops-token-for-tests")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Sign out").wait_for()
     page.keyboard.press("Tab")
