@@ -139,6 +139,22 @@ def test_an_incomplete_order_is_completed_by_one_search_and_one_get(
     assert counts(store) == Counts(1, 1, 1, 2, 1, 0)
 
 
+def test_a_sibling_that_the_search_leaves_out_is_asked_for_only_until_it_is_heard_of(
+    upstream: Upstream, server: Server, store: Store
+) -> None:
+    first, second = order(upstream, "A", "passed"), order(upstream, "A", "passed")
+    for each in (first, second):
+        each["connectedOrderIds"] = [first["id"], second["id"]]
+    told(store, first, "passed", connectedOrderIds=[first["id"], second["id"]])
+    second["orderReferenceId"] = "elsewhere"  # a search for A does not find it
+    store.run(reconciling.want(TENANT, ["A"]))
+    assert reconcile(server, known(upstream)).gets == 1
+    assert asked(upstream)[1] == [second["id"]]
+    told(store, {**second, "orderReferenceId": "A"}, "passed")
+    store.run(reconciling.want(TENANT, ["A"]))
+    assert reconcile(server, known(upstream)).gets == 0
+
+
 def test_nothing_is_asked_while_webhooks_may_still_come(upstream: Upstream, server: Server, store: Store) -> None:
     made = order(upstream, "A", "passed")
     told(store, made, "passed", connectedOrderIds=[made["id"], "another"])
