@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import IO
 
-from ops.supervise import die_with_parent
 from shared import log
 from shared.errors import ConfigurationError
 from shared.settings import url_file
+from shared.stop import die_with_parent
 from shared.store.connect import connect
 
 logger = log.get("ops.embedded")

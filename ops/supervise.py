@@ -1,16 +1,14 @@
 """A small supervisor: keeps child processes running, restarts those that die, stops them all in good order."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared import log
-from shared.stop import StopFlag
+from shared.stop import StopFlag, die_with_parent
 
 logger = log.get("ops.supervise")
 
@@ -21,13 +19,6 @@ _LONGEST_WAIT_SECONDS = 10.0
 #: A child that ran this long has started well: its next restart is at once again.
 _STEADY_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """In a child, before its program starts: ask Linux for a SIGTERM when the parent dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import multiprocessing
 import signal
 from collections.abc import AsyncIterator
 
@@ -23,6 +24,7 @@ from receiver.webhooks import RETRY_AFTER, Webhooks
 from shared import log
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
+from shared.stop import die_with_parent
 
 logger = log.get("receiver")
 
@@ -55,6 +57,9 @@ class Receiver:
 
 def create_app(settings: Settings | None = None) -> Receiver:
     """The application. Without settings they are read from the environment. Raises `ConfigurationError`."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        die_with_parent(parent.pid)  # one of several: when uvicorn's supervisor is killed the port must become free
     settings = settings or Settings.from_environment()
     log.configure(settings.log_level, settings.log_format, gathered=True)
     service = Service.start(settings)

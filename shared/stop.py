@@ -1,9 +1,14 @@
-"""Asking a process to stop, from a signal handler."""
+"""Asking a process to stop: from a signal handler, or because its parent is gone."""
 
+import ctypes
+import os
+import signal
+import sys
 import time
 from typing import Final
 
 _LOOK_SECONDS: Final = 0.1
+_PR_SET_PDEATHSIG = 1
 
 
 class StopFlag:
@@ -30,3 +35,11 @@ class StopFlag:
         while not self._asked and (end is None or time.monotonic() < end):
             time.sleep(_LOOK_SECONDS if end is None else max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
         return self._asked
+
+
+def die_with_parent(pid: int | None = None) -> None:
+    """In a child: ask Linux for a SIGTERM when the parent dies, however it dies; `pid` of one that may be dead already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if pid is not None and os.getppid() != pid:
+            raise SystemExit(f"the parent process {pid} is gone")

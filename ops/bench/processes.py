@@ -18,7 +18,7 @@ from typing import Final, Self, TypeVar
 
 from ops.bench.errors import BenchError, Missing
 from ops.embedded import server_binary
-from ops.supervise import die_with_parent
+from shared.stop import die_with_parent
 from shared.store import Store, due
 
 T = TypeVar("T")
