@@ -25,7 +25,7 @@ faults: $(VENV)/develops
 heal: $(VENV)/develops
 	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults.heal --orders $(or $(ORDERS),500) --seed $(or $(SEED),1)
 
-## The pictures of docs/console.md, taken of the console itself (needs chromium).
+## The pictures of docs/how-to/console.md, taken of the console itself (needs chromium).
 screenshots: $(VENV)/develops
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/pictures.py
 

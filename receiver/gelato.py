@@ -3,7 +3,7 @@
 Nothing of a caller's headers goes on, and nothing of the API's comes back but status, body and content type. What the API
 answers is passed on if the order is the tenant's (`receiver.ownership`); if not, it is as if there were none. Every answer
 is folded before it is passed on, so that an order's document exists from its submission; if that fails, the caller's answer
-is what it is. Source: CONTRACT.md section 6; see docs/order-api.md.
+is what it is. Source: CONTRACT.md section 6; see docs/reference/order-api.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """When was an event made? The contract's clock: a point `at` and an interval `[lo, hi]` for each event.
 
-All times are integers, microseconds since the epoch, UTC: they add and compare exactly. See docs/the-fold.md.
+All times are integers, microseconds since the epoch, UTC: they add and compare exactly. See docs/explanation/the-fold.md.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""From the state of an order to the document that downstream reads. Pure. See docs/the-fold.md."""
+"""From the state of an order to the document that downstream reads. Pure. See docs/explanation/the-fold.md."""
 
 from collections import Counter
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """What one event says: the observations and values that the fold joins into an order's state.
 
 An event is read once into `Facts`; joining facts (`shared.rollup`) cannot fail, so that whatever an odd event may break
-breaks here, before any state has been touched. See docs/the-fold.md.
+breaks here, before any state has been touched. See docs/explanation/the-fold.md.
 """
 
 from typing import Any, Final, NamedTuple

@@ -1,4 +1,6 @@
-"""Every metric, declared once: its name, type, labels, scope, and what it means. `docs/metrics.md` is made from this.
+"""Every metric, declared once: its name, type, labels, scope, and what it means.
+
+`docs/reference/metrics.md` is made from this.
 
 No label holds a tenant, an order or anything else that a sender chooses: each has a few values, all written down here or
 in the code that counts.
@@ -154,7 +156,7 @@ METRICS: Final = {metric.name: metric for metric in _ALL}
 
 
 def reference() -> str:
-    """The reference of all metrics, as a Markdown table; `docs/metrics.md` holds it."""
+    """The reference of all metrics, as a Markdown table; `docs/reference/metrics.md` holds it."""
     lines = ["| metric | type | scope | meaning |", "|---|---|---|---|"]
     for metric in METRICS.values():
         name = f"`{metric.name}`" + (f"<br>`{{{', '.join(metric.labels)}}}`" if metric.labels else "")

@@ -3,7 +3,7 @@
 The state is a join-semilattice: element-wise maxima of observation times, last-writer-wins registers, unions. Joining is
 commutative, associative and idempotent, so events may come in any order, any number of times, in any batches, and the
 state is no bigger than the number of distinct statuses, lines and parcels. The document is made from the state by
-`shared.document`. See docs/the-fold.md.
+`shared.document`. See docs/explanation/the-fold.md.
 """
 
 from typing import Final, NamedTuple

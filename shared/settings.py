@@ -165,7 +165,8 @@ class Settings:
         "GELATO_RECONCILE_AFTER",
         "",
         kinds.silences,
-        "How long an order may be silent, where it is not as usual: `shipped=3d, created=2h` (docs/reconciliation.md).",
+        "How long an order may be silent, where it is not as usual: `shipped=3d, created=2h` "
+        "(docs/explanation/reconciliation.md).",
     )
     api_settle_seconds: float = _setting(
         "GELATO_API_SETTLE_SECONDS",

@@ -1,6 +1,6 @@
 """The vocabulary of statuses: spelling, rank, which are final, and the headline of many lines.
 
-See docs/the-fold.md. Gelato adds statuses now and then, so an unknown one is always legal: it has the lowest
+See docs/explanation/the-fold.md. Gelato adds statuses now and then, so an unknown one is always legal: it has the lowest
 rank and never wins against a known one.
 """
 

@@ -2,7 +2,7 @@
 
 A moment is an instant at which one or more items change. Moments of a connected order are at least `GAP_US`
 apart, and what is said about a moment is dated at most `webhooks.SPREAD_US` after it. So two different
-statuses of one line are never within 60 s of each other, and the clock rules of docs/the-fold.md (which see
+statuses of one line are never within 60 s of each other, and the clock rules of docs/explanation/the-fold.md (which see
 whole seconds) can only decide one way. Nothing here knows how a moment is announced.
 """
 

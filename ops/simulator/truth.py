@@ -51,7 +51,7 @@ class OrderTruth:
 
 
 def headline(statuses: Iterable[str]) -> str:
-    """One status for a bag of line statuses: docs/the-fold.md, rule by rule."""
+    """One status for a bag of line statuses: docs/explanation/the-fold.md, rule by rule."""
     lines = {status for status in statuses if status != "canceled"}
     if not lines:
         return "canceled"

@@ -1,4 +1,4 @@
-"""Gelato's order API and GelatoConnect's connector, behind one small interface. See docs/order-api.md.
+"""Gelato's order API and GelatoConnect's connector, behind one small interface. See docs/reference/order-api.md.
 
 async with OrderApis(store, settings) as apis:
     answer = await apis.of(tenant).get("37365096-6628-4538-a9c2-fbf9892deb85")

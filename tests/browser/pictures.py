@@ -1,4 +1,4 @@
-"""The pictures of `docs/console.md`: `make screenshots`. Not a test of anything, so its name is none."""
+"""The pictures of `docs/how-to/console.md`: `make screenshots`. Not a test of anything, so its name is none."""
 
 from collections.abc import Callable
 from typing import Any

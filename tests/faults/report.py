@@ -134,7 +134,7 @@ class Report:
         return "no" if self.too_slow else "yes"
 
     def table(self) -> str:
-        """For people, and for docs/faults.md."""
+        """For people, and for docs/explanation/faults.md."""
         rows: list[tuple[str, object]] = [
             ("seed", self.seed),
             ("sending", f"{self.seconds:.0f} s, {self.orders} orders, {self.posts} posts"),

@@ -1,4 +1,6 @@
-"""A short run of the bench (`python -m faults`, see docs/faults.md): nothing acknowledged is lost, no rollup is wrong.
+"""A short run of the bench (`python -m faults`): nothing acknowledged is lost, no rollup is wrong.
+
+See docs/explanation/faults.md.
 
 FAULTS_SEED decides what is sent and which faults come (1), FAULTS_SECONDS how long is sent (20).
 """

@@ -1,4 +1,4 @@
-"""What is bounded, and the answer of each bound: docs/bounds.md."""
+"""What is bounded, and the answer of each bound: docs/reference/bounds.md."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

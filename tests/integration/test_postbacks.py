@@ -13,7 +13,7 @@ from support.server import Server
 
 from shared.store import Store
 
-HOW_TO = (ROOT / "docs" / "postbacks.md").read_text()
+HOW_TO = (ROOT / "docs" / "how-to" / "postbacks.md").read_text()
 #: "Package status updated", as GelatoConnect's help centre shows it.
 PACKAGE: dict[str, Any] = {
     "customer": {"id": "c-1", "name": "Personal Prints", "referenceId": "acme-prints"},

@@ -1,4 +1,4 @@
-"""A second, deliberately naive implementation of the fold (docs/the-fold.md), to check the real one.
+"""A second, deliberately naive implementation of the fold (docs/explanation/the-fold.md), to check the real one.
 
 Written from the contract alone, one function for about one sentence of it. Everything is recomputed from the
 whole set of events for every single answer; nothing is incremental and nothing is fast.

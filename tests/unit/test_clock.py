@@ -1,4 +1,4 @@
-"""When an event was made, rule by rule: docs/the-fold.md."""
+"""When an event was made, rule by rule: docs/explanation/the-fold.md."""
 
 import re
 from datetime import UTC, datetime, timedelta

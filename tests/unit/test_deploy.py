@@ -42,17 +42,17 @@ def test_each_situation_raises_its_alert_and_no_other_time_does() -> None:
 
 
 def test_each_alert_has_its_heading_in_the_runbook() -> None:
-    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    runbook = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
     headings = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", runbook, re.MULTILINE)}
     alerts = re.findall(r"alert: (\w+)", ALERTS)
-    links = re.findall(r"runbook: docs/runbook\.md#(\S+)", ALERTS)
+    links = re.findall(r"runbook: docs/how-to/runbook\.md#(\S+)", ALERTS)
     assert len(links) == len(alerts) > 15
     assert set(links) <= headings
     assert all(f"`{alert}`" in runbook for alert in alerts), "each alert is named under its heading"
 
 
 def test_the_page_of_metrics_is_what_the_code_declares() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     held = page.partition("metrics --markdown` -->\n")[2].partition("\n<!-- end of metrics")[0]
     assert held == reference(), "paste the output of `gelato-rollup metrics --markdown`"
 

@@ -34,7 +34,7 @@ def test_every_open_status_has_a_usual_time() -> None:
 
 
 def test_the_documentation_says_what_is_usual() -> None:
-    assert patience.markdown() in (Path(__file__).parents[2] / "docs" / "reconciliation.md").read_text()
+    assert patience.markdown() in (Path(__file__).parents[2] / "docs" / "explanation" / "reconciliation.md").read_text()
 
 
 def test_a_setting_changes_some_of_them() -> None:

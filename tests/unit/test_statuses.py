@@ -1,4 +1,4 @@
-"""The vocabulary of statuses, sentence by sentence: docs/the-fold.md."""
+"""The vocabulary of statuses, sentence by sentence: docs/explanation/the-fold.md."""
 
 import itertools
 

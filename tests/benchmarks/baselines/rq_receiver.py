@@ -3,7 +3,7 @@
 `rq_receiver.py REDIS_URL PORT`
 
 Blocking calls in an `async def`, as RQ's clients are: Starlette's thread pool for them (`def` plus `run_in_threadpool`)
-was tried, and is slower on two cores (see docs/benchmarks.md).
+was tried, and is slower on two cores (see docs/reference/benchmarks.md).
 """
 
 import hmac
