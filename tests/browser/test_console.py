@@ -52,6 +52,13 @@ def test_a_wrong_token_is_refused_and_the_right_one_leads_to_the_page_that_was_w
     expect(page.get_by_label("Ops token")).to_be_visible()
 
 
+def test_a_link_in_a_chat_leads_to_its_page_without_signing_in_again(operator: Open, house: Any) -> None:
+    page = operator()
+    page.goto(f"data:text/html,<a href='{house.receiver.base}{ORDER.replace('&', '%26')}'>alert</a>")
+    page.get_by_role("link", name="alert").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(scenery.SPLIT)
+
+
 def test_the_overview_says_first_what_somebody_must_do(operator: Open) -> None:
     page = operator()
     region = page.get_by_role("region", name=re.compile("needs? you"))

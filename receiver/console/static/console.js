@@ -49,7 +49,13 @@
       fresh.querySelectorAll("[data-scrolls]").forEach((each, n) => { each.scrollLeft = scrolled[n] ?? 0; });
       if (focused) [...fresh.querySelectorAll("a, button")].find((each) => each.id === focused || each.getAttribute("href") === focused)?.focus();
     }
+    enliven();
     tick();
+  }
+
+  // What makes sense with scripts alone is hidden as drawn.
+  function enliven() {
+    for (const each of document.querySelectorAll("[data-copies]")) each.hidden = !navigator.clipboard;
   }
 
   let asking = false;
@@ -106,17 +112,17 @@
   });
   for (const each of document.querySelectorAll("[data-without-script]")) each.hidden = true;
   for (const each of document.querySelectorAll("select[data-submits]")) each.addEventListener("change", () => each.form.submit());
-  for (const each of document.querySelectorAll("[data-copies]")) {
-    if (!navigator.clipboard) continue;
-    each.hidden = false;
-    each.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(each.dataset.copies);
-      each.textContent = "Copied";
-      setTimeout(() => { each.textContent = "Copy"; }, 1500);
-    });
-  }
-  for (const each of document.querySelectorAll("form[data-once]")) {
-    each.addEventListener("submit", () => each.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
-  }
+  // On the document, since parts of the page are exchanged.
+  document.addEventListener("click", async (event) => {
+    const copier = event.target.closest("[data-copies]");
+    if (!copier) return;
+    await navigator.clipboard.writeText(copier.dataset.copies);
+    copier.textContent = "Copied";
+    setTimeout(() => { copier.textContent = "Copy"; }, 1500);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-once]")) event.target.querySelectorAll("button").forEach((each) => { each.disabled = true; });
+  });
+  enliven();
   tick();
 })();
