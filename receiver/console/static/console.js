@@ -118,7 +118,7 @@
     if (!copier) return;
     await navigator.clipboard.writeText(copier.dataset.copies);
     copier.textContent = "Copied";
-    setTimeout(() => { copier.textContent = "Copy"; }, 1500);
+    setTimeout(() => { copier.textContent = "Copy reference"; }, 1500);
   });
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-once]")) event.target.querySelectorAll("button").forEach((each) => { each.disabled = true; });
