@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal screenshots bench bench-scale lint types ci lock clean
+.PHONY: run test faults heal screenshots bench bench-scale reference lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -36,6 +36,10 @@ bench: $(VENV)/develops
 ## Memory and growth at full size.
 bench-scale: $(VENV)/develops
 	$(BIN)/gelato-rollup bench memory growth
+
+## Write the reference pages that are made from the code.
+reference: $(VENV)/develops
+	$(BIN)/python -m ops.reference
 
 ## Style.
 lint: $(VENV)/develops

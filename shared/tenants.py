@@ -109,7 +109,7 @@ def _tables(path: Path) -> dict[str, Any]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
-            f"GELATO_TENANTS_FILE: {path}: {error.strerror}; see the README for its form"
+            f"GELATO_TENANTS_FILE: {path}: {error.strerror}; see docs/reference/configuration.md for its form"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"GELATO_TENANTS_FILE: {path} is not TOML: {error}") from None

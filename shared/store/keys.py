@@ -15,29 +15,29 @@ PREFIX: Final = "gelato:"
 #: The due set is cut into this many, so that a cluster spreads it. All processes of one deployment must agree.
 SHARDS: Final = 8
 
-#: Downstream's stream of changes, about the last million.
+#: Stream: what changed, for downstream: about the last million changes.
 CHANGES: Final = PREFIX + "changes"
-#: A list of at most one element, on which idle shifts block: work has come.
+#: List: at most one element; idle shifts block on it: work has come.
 WAKE: Final = PREFIX + "wake"
-#: Shifts that are alive, by the server's time (milliseconds) at which they count as dead.
+#: Sorted set: shifts that are alive, by the server's time (milliseconds) at which they count as dead.
 SHIFTS: Final = PREFIX + "shifts"
-#: Worker processes that are alive, likewise.
+#: Sorted set: worker processes that are alive, likewise.
 WORKERS: Final = PREFIX + "workers"
 #: Hash: what all workers have counted, by metric.
 TOTALS: Final = PREFIX + "totals"
-#: When the last usable webhook came (milliseconds).
+#: String: when the last usable webhook came (milliseconds).
 LAST_EVENT: Final = PREFIX + "last-event"
-#: Written by receivers to see whether the server takes writes.
+#: String: written by receivers to see whether the server takes writes.
 PROBE: Final = PREFIX + "probe"
-#: When a receiver last said that it can take events: the server's time, milliseconds.
+#: String: when a receiver last said that it can take events: the server's time, milliseconds.
 READY: Final = PREFIX + "ready:{receivers}"
 #: Sorted set: times in which no receiver could, `<from>-<to>` in the server's milliseconds, by their end.
 OUTAGES: Final = PREFIX + "outages:{receivers}"
 #: Sorted set: tenants by the server's time (milliseconds) from which somebody should look at their reconciliation.
 RECONCILE: Final = PREFIX + "reconcile"
-#: Submits whose outcome is not known (yet), by the time at which they were sent (milliseconds).
+#: Sorted set: submits whose outcome is not known (yet), by the time at which they were sent (milliseconds).
 UNSETTLED: Final = PREFIX + "unsettled"
-#: Ids of dead letters by time of receipt (milliseconds).
+#: Sorted set: ids of dead letters by time of receipt (milliseconds).
 DEAD_LETTERS: Final = PREFIX + "dead-letters"
 #: The lists below lie in the slot of `DEAD_LETTERS`, so that one script keeps them all in step.
 _WITH_LETTERS: Final = f"{{{DEAD_LETTERS}}}"
@@ -49,17 +49,17 @@ DEAD_LETTER_CAUSES: Final = f"{DEAD_LETTERS}:causes:{_WITH_LETTERS}"
 DRAINS: Final = PREFIX + "drains"
 #: Stream: what operators did with dead letters, about the last ten thousand deeds.
 DEAD_LETTERS_AUDIT: Final = f"{DEAD_LETTERS}-audit"
-#: Written by the process that mends the lists of dead letters, so that one does.
+#: String: written by the process that mends the lists of dead letters, so that one does.
 DEAD_LETTERS_MENDING: Final = f"{DEAD_LETTERS}-mending"
 #: Sorted set: replays by the time (milliseconds) at which they were asked for.
 REPLAYS: Final = PREFIX + "replays"
 #: Set: ids of the replays that are to go on.
 REPLAYS_RUNNING: Final = PREFIX + "replays-running"
-#: A list of at most one element, on which whoever carries replays blocks.
+#: List: at most one element; whoever carries replays blocks on it.
 REPLAYS_WAKE: Final = PREFIX + "replays-wake"
-#: How long the payloads of all dead letters are together, bytes.
+#: String: how long the payloads of all dead letters are together, bytes.
 DEAD_LETTERS_BYTES: Final = PREFIX + "dead-letters-bytes"
-#: How many dead letters were not kept because there were too many, by reason.
+#: Hash: how many dead letters were not kept because there were too many, by reason.
 DEAD_LETTERS_DROPPED: Final = PREFIX + "dead-letters-dropped"
 
 
@@ -90,7 +90,7 @@ def document_key(tenant: str, reference: str) -> str:
 
 
 def document(name: str) -> str:
-    """String: the rollup document of an order, given by its `order_name`."""
+    """String: the rollup document of an order (given by its `order_name`), plain JSON."""
     return f"{PREFIX}order:{{{name}}}"
 
 
@@ -179,7 +179,7 @@ def flagged(tenant: str, bit: int) -> str:
 
 
 def by_status(tenant: str) -> tuple[str, ...]:
-    """Sorted sets, one for each of `STATUSES`: a tenant's orders by the time of their last change (milliseconds)."""
+    """Sorted set: a tenant's orders of each of `STATUSES`, by the time of their last change (milliseconds)."""
     return tuple(f"{PREFIX}status-{status}:{{{tenant}}}" for status in STATUSES)
 
 
@@ -190,7 +190,7 @@ def find(tenant: str, text: str) -> tuple[str, bytes]:
 
 
 def find_bucket(number: int) -> str:
-    """Hash: one of the `BUCKETS` of the index of ids."""
+    """Hash: orders by the digest of a Gelato order id or tracking code of theirs; one of the `BUCKETS` of this index."""
     return f"{PREFIX}find:{{{number}}}"
 
 
