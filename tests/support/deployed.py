@@ -1,6 +1,7 @@
 """A server as `deploy/` sets it up: its configuration, its users, the secrets that `deploy/make-secrets` makes."""
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,13 @@ from support.servers import Node
 
 DEPLOY = ROOT / "deploy"
 USERS = ("receiver", "worker", "operator", "reader", "follower")
+
+
+def tool(name: str) -> Path:
+    """A program of the virtual environment."""
+    found = Path(sys.executable).parent / name
+    assert found.exists(), f"{name} is not installed: `make test` installs what requirements-dev.lock names"
+    return found
 
 
 def make_secrets(directory: Path, server: str) -> subprocess.CompletedProcess[str]:
