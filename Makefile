@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal screenshots bench bench-scale reference lint types ci lock clean
+.PHONY: run test faults heal drill screenshots bench bench-scale reference lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -20,6 +20,10 @@ test: $(VENV)/develops
 faults: $(VENV)/develops
 	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 	FUZZ_SECONDS=180 $(BIN)/python -m pytest -q tests/faults/test_fuzz.py
+
+## The restore drill with so many orders, and its figures: make drill ORDERS=20000
+drill: $(VENV)/develops
+	DRILL_ORDERS=$(or $(ORDERS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/test_restoring.py
 
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops
