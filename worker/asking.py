@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from shared import log, snapshots
+from shared import log, ownership, snapshots
 from shared.errors import InvalidJson, OrderApiError, UnusableEvent
-from shared.events import Usable, optional_text
+from shared.events import Usable
 from shared.facts import FETCHED
 from shared.orderapi import Answer, Broken, OrderApi, Page, TimedOut, pages, to_fold
 from shared.schema import Document
-from shared.store import AsyncStore, dead_letters, submissions
+from shared.store import AsyncStore, dead_letters
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.intake import Incoming
 from shared.store.reconciling import Counts
@@ -63,8 +63,8 @@ class Asker:
         self._store = store
         self.api = api
         self.tenant = tenant
-        self._alone = not others
-        self._others = {each.customer_reference for each in others} - {None}
+        customers = {each.customer_reference for each in others} - {None}
+        self._claimant = ownership.Claimant(tenant, customers.__contains__, finds=not others)
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def search(
@@ -148,27 +148,8 @@ class Asker:
 
     async def _ours(self, found: Sequence[dict[str, Any]], documents: Mapping[str, Document]) -> list[dict[str, Any]]:
         """Those of some orders of the API that are this tenant's."""
-        ids = [optional_text(order.get("id")) or "" for order in found]
-        submitters = await self._store.run(submissions.submitters(ids))
-        return [
-            order
-            for order, order_id, by in zip(found, ids, submitters, strict=True)
-            if (self.tenant.name in by if by else self._is_ours(order, order_id, documents))
-        ]
-
-    def _is_ours(self, order: Mapping[str, Any], order_id: str, documents: Mapping[str, Document]) -> bool:
-        """Whether an order that nobody submitted here is this tenant's: its customer's, or no other tenant has the key.
-
-        Being named in the tenant's document is enough only where the API does not say that it is another customer's: a
-        tenant can post snapshots, and so write any id into a document of its own.
-        """
-        wanted, given = self.tenant.customer_reference, optional_text(order.get("customerReferenceId"))
-        if wanted is not None and given is not None:
-            return given == wanted
-        if self._alone:
-            return True
-        document = documents.get(optional_text(order.get("orderReferenceId")) or "")
-        return given not in self._others and document is not None and order_id in document["connectedOrderIds"]
+        verdicts = await ownership.owned(self._store, self._claimant, found, documents)
+        return [order for order, ours in zip(found, verdicts, strict=True) if ours]
 
     async def bury(self, reason: str, detail: str, text: bytes, received: int, reference: str | None) -> None:
         """Keep what of an answer cannot be used as a dead letter; `text` is free of everything personal."""

@@ -1,4 +1,4 @@
-"""One server, one receiver, one worker and one browser for all browser tests; a page for each."""
+"""One server, one receiver and one worker for all browser tests, a browser for each file, a page for each test."""
 
 import os
 import shutil
@@ -62,9 +62,12 @@ def _is_folded(receiver: Receiver) -> bool:
     return len(found) >= expected and any(order["events"] >= scenery.SPLIT_EVENTS for order in found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium: no browser is downloaded."""
+    """Debian's chromium: no browser is downloaded.
+
+    One for each file: while Playwright is there its event loop counts as running, and other files run loops of their own.
+    """
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.fail("these tests need a browser: `apt-get install chromium`, or its path in CHROMIUM")
@@ -104,7 +107,7 @@ def visitor(house: House, browser: Browser) -> Iterator[Callable[..., Page]]:
     assert said == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(house: House, browser: Browser) -> StorageState:
     """The cookie of somebody who signed in."""
     context = browser.new_context(base_url=house.receiver.base)

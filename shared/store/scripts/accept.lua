@@ -14,24 +14,12 @@
 --          8 refused: the order is full
 --        or, where this event alone failed, the error's text.
 --@include due.lua
+--@include appending.lua
 local shards, most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local marking = shards > 0
 local stride = marking and 4 or 2
 local count = math.floor((#KEYS - (marking and shards * 3 + 1 or 0)) / 2)
 local results, woken, now = {}, false, now_ms()
-
-local function known(digests, digest)
-  for at = 1, #digests, 16 do
-    if string.sub(digests, at, at + 15) == digest then return true end
-  end
-  return false
-end
-
--- The server's time in microseconds: no two orders of one name are made at the same.
-local function generation()
-  local time = redis.call('TIME')
-  return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
-end
 
 local function accept(n)
   local log, meta = KEYS[n * 2 - 1], KEYS[n * 2]
@@ -61,11 +49,7 @@ local function accept(n)
       end
       if digests ~= '' then flags = 7 end
     end
-    -- An order near its end is kept until the fold has given it a new one.
-    if fields[4] and redis.call('PTTL', meta) >= 0 then
-      redis.call('PERSIST', log)
-      redis.call('PERSIST', meta)
-    end
+    if fields[4] then keep(log, meta) end
   end
   if marking then
     local shard = #KEYS - 1 - shards * 3 + ARGV[at + 4] * 3
@@ -75,9 +59,7 @@ local function accept(n)
 end
 
 for n = 1, count do
-  local fine, result = pcall(accept, n)
-  if fine then results[n] = result
-  else results[n] = type(result) == 'table' and result.err or tostring(result) end
+  results[n] = told(pcall(accept, n))
 end
 if woken then wake(KEYS[#KEYS]) end
 return results

@@ -7,20 +7,9 @@
 --        2. note which letter is to leave once that event is folded; 3. remember the digest, and of a new order
 --        its generation. The layout is that of accept.lua. The marks lie in other slots and follow.
 -- Return per event: 1 stored, 8 refused: the order is full; or, where this event alone failed, the error's text.
+--@include appending.lua
 local most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
 local results = {}
-
-local function known(digests, digest)
-  for at = 1, #digests, 16 do
-    if string.sub(digests, at, at + 15) == digest then return true end
-  end
-  return false
-end
-
-local function generation()
-  local time = redis.call('TIME')
-  return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
-end
 
 local function replay(log, meta, identity, digest, kind, rest, letter)
   local fields = redis.call('HMGET', meta, identity, 'e', 'b', 'd')
@@ -33,20 +22,16 @@ local function replay(log, meta, identity, digest, kind, rest, letter)
   if not again then redis.call('HSET', meta, identity, digests .. digest, 'e', events + 1) end
   if not fields[2] then
     redis.call('HSET', meta, 'g', generation())
-  elseif redis.call('PTTL', meta) >= 0 then
-    -- An order near its end is kept until the fold has given it a new one.
-    redis.call('PERSIST', log)
-    redis.call('PERSIST', meta)
+  else
+    keep(log, meta)
   end
   return 1
 end
 
 for n = 1, math.floor(#KEYS / 2) do
   local at = (n - 1) * 5 + 2
-  local fine, result = pcall(
+  results[n] = told(pcall(
     replay, KEYS[2 * n - 1], KEYS[2 * n], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-  )
-  if fine then results[n] = result
-  else results[n] = type(result) == 'table' and result.err or tostring(result) end
+  ))
 end
 return results

@@ -169,7 +169,14 @@ class TestADeath:
         with running(server.url, tmp_path, upstream, GELATO_API_TIMEOUT_SECONDS="0.4") as gelato:
             with ThreadPoolExecutor(1) as pool:
                 lost = pool.submit(gelato.submit, key="k-1")
-                eventually(lambda: upstream.asked, what="the order to be sent")
+
+                def sent() -> bool:
+                    nonlocal lost
+                    if lost.done() and not upstream.asked:  # not even connected in so short a time
+                        lost = pool.submit(gelato.submit, key="k-1")
+                    return bool(upstream.asked)
+
+                eventually(sent, what="the order to be sent")
                 gelato.receiver.kill()
                 assert lost.exception() is not None
             gelato.receiver.start()
