@@ -42,6 +42,8 @@ _LISTS: Final = {
     "tenant_tokens": "tenant_tokens",
 }
 _CONNECTOR: Final = frozenset({"submit_url", "get_url", "search_url"})
+#: The remedy that every error about the file ends with.
+_SEE: Final = "see docs/reference/configuration.md for its form"
 _API: Final = _CONNECTOR | {"key", "url"}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 #: What may stand in a header.
@@ -108,11 +110,9 @@ def _tables(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(
-            f"GELATO_TENANTS_FILE: {path}: {error.strerror}; see docs/reference/configuration.md for its form"
-        ) from None
+        raise ConfigurationError(f"GELATO_TENANTS_FILE: {path}: {error.strerror}; {_SEE}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"GELATO_TENANTS_FILE: {path} is not TOML: {error}") from None
+        raise ConfigurationError(f"GELATO_TENANTS_FILE: {path} is not TOML: {error}; {_SEE}") from None
     tables = content["tenants"] if list(content) == ["tenants"] else content
     return dict(tables)
 
@@ -130,7 +130,7 @@ def _tenant(base: Tenant, table: Any, settings: Settings) -> Tenant:
     if not NAME.fullmatch(base.name):
         raise ConfigurationError(f"{where}: a tenant's name is lower case letters, digits, _ and -, at most 63")
     if not isinstance(table, dict):
-        raise ConfigurationError(f"{where}: must be a table")
+        raise ConfigurationError(f"{where}: must be a table; {_SEE}")
     changes: dict[str, Any] = {}
     for key, value in table.items():
         if key in _LISTS:
@@ -150,7 +150,7 @@ def _tenant(base: Tenant, table: Any, settings: Settings) -> Tenant:
         elif key == "api":
             changes["api"] = _api(value, where, settings)
         else:
-            raise ConfigurationError(f"{where} {key}: there is no such setting")
+            raise ConfigurationError(f"{where} {key}: there is no such setting; {_SEE}")
     return replace(base, **changes)
 
 
@@ -159,7 +159,7 @@ def _api(table: Any, where: str, settings: Settings) -> Api:
         raise ConfigurationError(f"{where} api: must be a table of texts")
     unknown = sorted(set(table) - _API)
     if unknown:
-        raise ConfigurationError(f"{where} api.{unknown[0]}: there is no such setting")
+        raise ConfigurationError(f"{where} api.{unknown[0]}: there is no such setting; {_SEE}")
     urls = {name: url for name, url in table.items() if name != "key"}
     for name, url in urls.items():
         _check_url(url, f"{where} api.{name}", settings)

