@@ -1,4 +1,4 @@
-"""The programs of docs/how-to/reading, run as they stand there against a real server."""
+"""The programs of docs/how-to/reading, run as they stand there against a real server, as its readers' users."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.deployed import Deployed
 from support.events import webhook
 from support.orders import accept, document, fold
 from support.polling import eventually
 from support.processes import ROOT
-from support.servers import Node
 
 from shared.store import Store, changes, keys
 
@@ -24,16 +24,18 @@ ODD = "№ 7/a (b)!"
 
 
 @pytest.fixture(scope="module")
-def node_of_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    node = Node(tmp_path_factory.mktemp("data")).start()
-    yield node
-    node.stop()
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """A server with the users of deploy/."""
+    server = Deployed(tmp_path_factory.mktemp("data"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def store(node_of_data: Node) -> Iterator[Store]:
-    node_of_data.client.flushall()
-    store = Store.from_url(node_of_data.url)
+def store(deployed: Deployed) -> Iterator[Store]:
+    deployed.client.flushall()
+    store = Store.from_url(f"redis://administrator:-@{deployed.address}/0")
     yield store
     store.close()
 
@@ -95,12 +97,13 @@ class Program:
 
 
 @pytest.fixture
-def run(command: list[str], node_of_data: Node, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def run(command: list[str], deployed: Deployed, tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Start the program, with a fresh page to print on."""
     started: list[Program] = []
 
     def begin(*references: str) -> Program:
-        program = Program([*command, node_of_data.url, *references], tmp_path / f"printed-{len(started)}")
+        url = deployed.url_of("follower" if command[-1].endswith(".py") else "reader")
+        program = Program([*command, url, *references], tmp_path / f"printed-{len(started)}")
         started.append(program)
         return program
 
@@ -115,12 +118,12 @@ def change(store: Store, *references: str) -> None:
     fold(store)
 
 
-def groups(node: Node) -> list[Any]:
-    return node.client.xinfo_groups(keys.CHANGES) if node.client.exists(keys.CHANGES) else []
+def groups(server: Deployed) -> list[Any]:
+    return server.client.xinfo_groups(keys.CHANGES) if server.client.exists(keys.CHANGES) else []
 
 
-def has_group(node: Node) -> bool:
-    return any(each["name"].decode() == GROUP for each in groups(node))
+def has_group(server: Deployed) -> bool:
+    return any(each["name"].decode() == GROUP for each in groups(server))
 
 
 def test_a_document_is_read(run: Callable[..., Program], command: list[str], store: Store) -> None:
@@ -132,10 +135,10 @@ def test_a_document_is_read(run: Callable[..., Program], command: list[str], sto
 
 
 def test_no_change_is_missed_by_a_program_that_is_killed_and_started_again(
-    run: Callable[..., Program], store: Store, node_of_data: Node
+    run: Callable[..., Program], store: Store, deployed: Deployed
 ) -> None:
     first = run()
-    eventually(lambda: has_group(node_of_data), what="the group")
+    eventually(lambda: has_group(deployed), what="the group")
     change(store, "while-it-runs")
     first.tells("while-it-runs")
     first.kill()
@@ -146,8 +149,8 @@ def test_no_change_is_missed_by_a_program_that_is_killed_and_started_again(
     assert given.change["orderReferenceId"] in ("given", "not-given")
     # And another one with the next, more than a minute ago.
     (other,) = store.run(changes.read_group(GROUP, "shipping-2", ">", 1, None))
-    node_of_data.client.xclaim(keys.CHANGES, GROUP, "shipping-2", 0, [other.id], idle=61_000)
+    deployed.client.xclaim(keys.CHANGES, GROUP, "shipping-2", 0, [other.id], idle=61_000)
     change(store, "afterwards")
     second = run()
     second.tells("given", "not-given", "afterwards")
-    eventually(lambda: groups(node_of_data)[0]["pending"] == 0, what="all to be acknowledged")
+    eventually(lambda: groups(deployed)[0]["pending"] == 0, what="all to be acknowledged")
