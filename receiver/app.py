@@ -18,6 +18,7 @@ from receiver import changes, dead_letters, gelato, health, order_list, orders, 
 from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
+from receiver.openapi import serving as openapi
 from receiver.routes import Refused, RequestLog, UndecodedPath, refused
 from receiver.service import Service
 from receiver.webhooks import RETRY_AFTER, Webhooks
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None) -> Receiver:
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", Metrics().get),
+            *openapi.ROUTES,
             *console.routes(),
         ],
         middleware=[Middleware(UndecodedPath), Middleware(RequestLog)],

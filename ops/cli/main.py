@@ -13,6 +13,7 @@ from ops.cli.metrics import metrics
 from ops.cli.orders import orders
 from ops.cli.reconcile import reconcile
 from ops.cli.sandbox import sandbox
+from ops.cli.schemas import schemas
 from ops.cli.serve import receiver, up, worker
 from ops.cli.simulate import simulate
 from shared.schema import SCHEMA
@@ -49,5 +50,19 @@ def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
 
 
-for each in (up, receiver, worker, simulate, sandbox, orders, dead_letters, reconcile, doctor, config, metrics, bench):
+for each in (
+    up,
+    receiver,
+    worker,
+    simulate,
+    sandbox,
+    orders,
+    dead_letters,
+    reconcile,
+    doctor,
+    config,
+    metrics,
+    bench,
+    schemas,
+):
     main.add_command(each)

@@ -6,7 +6,8 @@
 local results = {}
 for n = 1, #KEYS do
   local fields = redis.call('HMGET', KEYS[n], 'g', 'n')
-  if not fields[1] or fields[1] ~= ARGV[n * 2 - 1] then
+  local generation = fields[1] or '' -- none: it was made by a version without
+  if generation ~= ARGV[n * 2 - 1] or (generation == '' and redis.call('EXISTS', KEYS[n]) == 0) then
     results[n] = 2
   elseif fields[2] == ARGV[n * 2] then
     redis.call('HDEL', KEYS[n], 'n')

@@ -1,0 +1,127 @@
+"""Reading orders, described."""
+
+from typing import Final
+
+from receiver.openapi.parts import (
+    CURSOR,
+    FLAG,
+    MOMENT,
+    READERS,
+    TEXT,
+    Json,
+    answer,
+    error,
+    number,
+    operation,
+    query,
+    shape,
+    shared,
+)
+from receiver.openapi.parts import path as in_path
+
+_TENANT: Final = in_path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
+_REFERENCE: Final = in_path("reference", {"type": "string", "minLength": 1}, "The `orderReferenceId`.")
+_ETAG: Final[Json] = {"ETag": {"required": True, "schema": TEXT, "description": "For `If-None-Match`."}}
+_IF_NONE_MATCH: Final[Json] = {"name": "If-None-Match", "in": "header", "schema": TEXT}
+_FILTERS: Final = (
+    query("status", TEXT, "Orders of this status."),
+    query("terminal", FLAG, "Those that are done, or those that are not."),
+    query("complete", FLAG, "Those of which each connected order has been heard, or not."),
+    query("attention", FLAG, "Those for which somebody must act, or not."),
+    query("updatedSince", MOMENT, "Those that changed at or after this time."),
+    query("idleSince", MOMENT, "Open ones whose last event was received before this time, longest silent first."),
+    query("q", TEXT, "Those with this reference, Gelato order id, tracking code or item."),
+    query("reference", TEXT, "The document of this one order, instead of a list: for references that fit in no path."),
+    query("limit", number(500, 50), "Orders on a page."),
+    query("cursor", CURSOR, "Where to go on."),
+)
+_READ: Final = ("Unauthorized", "UnknownOrder", "TooMany", "Unavailable")
+
+
+def paths() -> Json:
+    """The described paths: those of the default tenant, and those of any."""
+    return _of("", "", ()) | _of("/tenants/{tenant}", "Tenant", (_TENANT,))
+
+
+def _of(before: str, name: str, tenant: tuple[Json, ...]) -> Json:
+    order = [*tenant, _REFERENCE]
+    made: Json = {
+        f"{before}/orders": {"get": _listed(name)},
+        f"{before}/orders/{{reference}}": {"parameters": order, "get": _one(name)},
+        f"{before}/orders/{{reference}}/events": {"parameters": order, "get": _events(name)},
+        f"{before}/orders/{{reference}}/changes": {"parameters": order, "get": _changes(name)},
+    }
+    if tenant:
+        made[f"{before}/orders"]["parameters"] = list(tenant)
+    return made
+
+
+def _listed(name: str) -> Json:
+    page: Json = {
+        "type": "object",
+        "properties": {
+            "orders": {"type": "array", "items": shape("OrderSummary")},
+            "cursor": {"type": ["string", "null"], "description": "Null on the last page."},
+        },
+        "required": ["orders", "cursor"],
+    }
+    answers = {
+        "200": answer(
+            "A page, newest first; with `reference`, that order's document.", {"oneOf": [page, shape("Document")]}
+        ),
+        "304": answer("With `reference`: the document is as the caller has it.", headers=_ETAG),
+        **shared("Invalid", "Unauthorized", "NotFound", "TooMany", "Unavailable"),
+        "404": error("No such tenant; with `reference`, no such order.", "not-found", "unknown-order"),
+    }
+    return operation(f"list{name}Orders", "List orders", "orders", READERS, answers, (*_FILTERS, _IF_NONE_MATCH))
+
+
+def _one(name: str) -> Json:
+    answers = {
+        "200": answer("The document.", shape("Document"), _ETAG),
+        "304": answer("It is as the caller has it.", headers=_ETAG),
+        **shared(*_READ),
+    }
+    return operation(f"get{name}Order", "Get an order's document", "orders", READERS, answers, (_IF_NONE_MATCH,))
+
+
+def _events(name: str) -> Json:
+    page: Json = {
+        "type": "object",
+        "properties": {
+            "tenant": TEXT,
+            "orderReferenceId": TEXT,
+            "events": {"type": "array", "items": shape("Event")},
+            "cursor": {"type": ["string", "null"]},
+        },
+        "required": ["tenant", "orderReferenceId", "events", "cursor"],
+    }
+    answers = {"200": answer("A page, by time of receipt.", page), **shared("Invalid", *_READ)}
+    parameters = (query("limit", number(1_000, 1_000), "Events on a page."), query("cursor", CURSOR, "Where to go on."))
+    return operation(f"list{name}OrderEvents", "List an order's raw events", "orders", READERS, answers, parameters)
+
+
+def _changes(name: str) -> Json:
+    stream = {
+        **TEXT,
+        "description": "Server-sent events: `document` first (data: a `Document`), then a `change` per new version (data: a "
+        "`Change`); `end` (data: `reason`) where the service ends it.",
+    }
+    busy = error(
+        "Redis cannot be reached, or too many follow already.", "unavailable", "too-many-streams", headers=_RETRY
+    )
+    answers = {
+        "200": answer("It goes on until somebody closes it.", stream, kind="text/event-stream"),
+        **shared(*_READ),
+        "503": busy,
+    }
+    last: Json = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "schema": TEXT,
+        "description": "Go on behind this event, with what was missed.",
+    }
+    return operation(f"follow{name}Order", "Follow an order's changes", "orders", READERS, answers, (last,))
+
+
+_RETRY: Final[Json] = {"Retry-After": {"required": True, "schema": TEXT}}
