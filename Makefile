@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal drill screenshots bench bench-scale reference lint types ci lock clean
+.PHONY: run test faults heal drill schemathesis screenshots bench bench-scale reference lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -28,6 +28,10 @@ drill: $(VENV)/develops
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops
 	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults.heal --orders $(or $(ORDERS),500) --seed $(or $(SEED),1)
+
+## The running service against its OpenAPI description: make schemathesis SEED=1 SECONDS=300
+schemathesis: $(VENV)/develops
+	PYTHONPATH=tests:tests/unit $(BIN)/python -m support.conformance --seed $(or $(SEED),1) --seconds $(or $(SECONDS),300)
 
 ## The pictures of docs/how-to/console.md, taken of the console itself (needs chromium).
 screenshots: $(VENV)/develops

@@ -32,6 +32,7 @@ _MAX_BODY: Final = 64 * 1024
 _MAX_TEXT: Final = 500
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _GROUP: Final = re.compile(r"[0-9a-f]{16}")
+_PLACE: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _FILTERS: Final = frozenset({"tenant", "reason", "detail", "order", "group", "since", "until"})
 
 
@@ -62,6 +63,11 @@ async def listed(request: Request) -> Json:
             **result,
         }
     )
+
+
+async def letter(request: Request) -> Json:
+    """`GET|DELETE /dead-letters/{id}`: one route, so that 405 names both methods."""
+    return await (discard if request.method == "DELETE" else one)(request)
 
 
 async def one(request: Request) -> Json:
@@ -146,7 +152,7 @@ async def deeds(request: Request) -> Json:
     operator_of(request)
     limit = query_number(request, "limit", 50, 500)
     cursor = request.query_params.get("cursor")
-    if cursor is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", cursor):
+    if cursor is not None and not _is_place(cursor):
         raise _invalid("cursor", "not one of ours")
     found = await service_of(request).store.run(audit.latest(limit, cursor))
     after = found[-1].id if len(found) == limit else None
@@ -173,6 +179,14 @@ def selection_of(asked: dict[str, Any]) -> Selection:
     if texts["order"] is not None and texts["tenant"] is None:
         texts["tenant"] = DEFAULT_TENANT
     return Selection(**texts, since=_moment(asked, "since"), until=_moment(asked, "until"))
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text is the id of a stream's entry: two numbers of 64 bits, not both zero. The server refuses any other."""
+    if not _PLACE.fullmatch(text):
+        return False
+    numbers = [int(number) for number in text.split("-")]
+    return any(numbers) and max(numbers) < 1 << 64
 
 
 async def _change(request: Request, name: str) -> Json:
@@ -241,7 +255,11 @@ async def _asked(request: Request, known: frozenset[str] | set[str]) -> dict[str
             raise Refused(400, {"error": "invalid-json", "detail": "body: must be JSON"}) from None
     if not isinstance(content, dict):
         raise _invalid("body", "must be a JSON object")
-    asked = dict(request.query_params) | {name: value for name, value in content.items() if value is not None}
+    asked = {name: value for name, value in content.items() if value is not None}
+    for name, value in request.query_params.items():
+        if name in asked:  # which of them is meant?
+            raise _invalid(name[:64], "given twice, in the query and in the body")
+        asked[name] = value
     for name in asked:
         if name not in known:
             raise _invalid(name[:64], f"unknown; known are {', '.join(sorted(known))}")
@@ -295,7 +313,6 @@ ROUTES: Final = (
     Route("/dead-letters/replays/{id}/stop", stop, methods=["POST"]),
     Route("/dead-letters/replays/{id}/resume", resume, methods=["POST"]),
     Route("/dead-letters/audit", deeds),
-    Route("/dead-letters/{id}", one),
-    Route("/dead-letters/{id}", discard, methods=["DELETE"]),
+    Route("/dead-letters/{id}", letter, methods=["GET", "DELETE"]),
     Route("/dead-letters/{id}/replay", replay_one, methods=["POST"]),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from receiver.openapi.parts import RETRY_AFTER, TENANTS, TEXT, Json, error, operation, shared
+from receiver.openapi.parts import RETRY_AFTER, TENANTS, TEXT, Json, error, leading_to, operation, shared
 from receiver.openapi.parts import path as in_path
 
 _TENANT: Final = in_path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
@@ -30,6 +30,7 @@ def paths() -> Json:
     }
     search = {**_answers(), **shared("Unauthorized", "Forbidden", "CutOff"), **_refusals("400", "404", "413")}
     submit = {**search, **_refusals("409", "422")}
+    submit["201"] = leading_to(_PASSED_ON, "getGelatoOrder", parameter="order_id", where="/id")
     return {
         "/tenants/{tenant}/gelato/orders": {
             "parameters": [_TENANT],

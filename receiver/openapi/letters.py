@@ -11,6 +11,7 @@ from receiver.openapi.parts import (
     Json,
     answer,
     error,
+    leading_to,
     number,
     operation,
     query,
@@ -92,7 +93,15 @@ def paths() -> Json:
             "get": of_letters(
                 "listReplays",
                 "List replays, the latest first",
-                {"200": answer("Replays.", _several("replays", "Replay")), **shared("Invalid", *_WHO)},
+                {
+                    "200": leading_to(
+                        answer("Replays.", _several("replays", "Replay")),
+                        *("getReplay", "stopReplay", "resumeReplay"),
+                        parameter="id",
+                        where="/replays/0/replay",
+                    ),
+                    **shared("Invalid", *_WHO),
+                },
                 query("limit", number(500, 50), "Replays to list."),
             )
         },
@@ -160,7 +169,12 @@ def _listed() -> Json:
     page = _several("deadLetters", "DeadLetter", cursor=_NEXT, **_COUNTS)
     groups = _several("groups", "DeadLetterGroup", **_COUNTS)
     return {
-        "200": answer("A page, newest first; or groups, those seen last first.", {"oneOf": [page, groups]}),
+        "200": leading_to(
+            answer("A page, newest first; or groups, those seen last first.", {"oneOf": [page, groups]}),
+            *("getDeadLetter", "replayDeadLetter", "discardDeadLetter"),
+            parameter="id",
+            where="/deadLetters/0/id",
+        ),
         **shared("Invalid", *_WHO),
     }
 

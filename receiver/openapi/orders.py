@@ -11,6 +11,7 @@ from receiver.openapi.parts import (
     Json,
     answer,
     error,
+    leading_to,
     number,
     operation,
     query,
@@ -65,10 +66,12 @@ def _listed(name: str) -> Json:
         },
         "required": ["orders", "cursor"],
     }
+    listed = answer(
+        "A page, newest first; with `reference`, that order's document.", {"oneOf": [page, shape("Document")]}
+    )
+    further = (f"get{name}Order", f"list{name}OrderEvents", f"follow{name}Order")
     answers = {
-        "200": answer(
-            "A page, newest first; with `reference`, that order's document.", {"oneOf": [page, shape("Document")]}
-        ),
+        "200": leading_to(listed, *further, parameter="reference", where="/orders/0/orderReferenceId"),
         "304": answer("With `reference`: the document is as the caller has it.", headers=_ETAG),
         **shared("Invalid", "Unauthorized", "NotFound", "TooMany", "Unavailable"),
         "404": error("No such tenant; with `reference`, no such order.", "not-found", "unknown-order"),
@@ -102,16 +105,22 @@ def _events(name: str) -> Json:
 
 
 def _changes(name: str) -> Json:
-    stream = {
-        **TEXT,
-        "description": "Server-sent events: `document` first (data: a `Document`), then a `change` per new version (data: a "
+    event = {
+        "type": "object",
+        "description": "One server-sent event: `document` first (data: a `Document`), then a `change` per version (data: a "
         "`Change`); `end` (data: `reason`) where the service ends it.",
+        "properties": {
+            "id": TEXT,
+            "event": {"enum": ["document", "change", "end"]},
+            "data": {**TEXT, "contentMediaType": "application/json"},
+            "retry": {"type": "integer", "description": "Milliseconds."},
+        },
     }
     busy = error(
         "Redis cannot be reached, or too many follow already.", "unavailable", "too-many-streams", headers=_RETRY
     )
     answers = {
-        "200": answer("It goes on until somebody closes it.", stream, kind="text/event-stream"),
+        "200": answer("It goes on until somebody closes it.", event, kind="text/event-stream"),
         **shared(*_READ),
         "503": busy,
     }

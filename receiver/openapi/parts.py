@@ -41,6 +41,12 @@ def answer(
     return made
 
 
+def leading_to(made: Json, *names: str, parameter: str, where: str) -> Json:
+    """An answer, and the operations that take something of its body (a JSON pointer) as a parameter."""
+    parameters = {parameter: f"$response.body#{where}"}
+    return {**made, "links": {name: {"operationId": name, "parameters": parameters} for name in names}}
+
+
 def error(description: str, *names: str, headers: Json | None = None, **more: Json) -> Json:
     """An answer that is an error: one of these names, and fields of its own."""
     schema: Json = {

@@ -14,9 +14,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol
 
-import orjson
-
-from shared import log
+from shared import canonical, log
 from shared.errors import OrderApiError
 from shared.orderapi.answers import Answer
 from shared.orderapi.errors import Broken, OutcomeUnknown, RateLimited, TimedOut, Unreachable
@@ -106,7 +104,7 @@ class Client:
 
     async def search(self, query: Mapping[str, Any]) -> Answer:
         """Search orders."""
-        return await self._call("search", "POST", self.upstream.search_url, orjson.dumps(query))
+        return await self._call("search", "POST", self.upstream.search_url, canonical.dumps(query))
 
     async def _call(self, kind: str, method: str, url: str, body: bytes | None) -> Answer:
         begun = time.monotonic()

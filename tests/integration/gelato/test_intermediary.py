@@ -264,6 +264,14 @@ class TestWhatIsFolded:
         for tenant, order_id in ids.items():
             assert document(store, "REF-1", tenant)["connectedOrderIds"] == [order_id]
 
+    @pytest.mark.parametrize("tenant", ["acme", "gamma"])
+    def test_a_search_may_hold_any_number(self, gelato: Intermediary, upstream: Upstream, tenant: str) -> None:
+        headers = {"Authorization": f"Bearer {tenant}-posts"}
+        body = b'{"orderTypes":["order"],"more":[-2.225073858507203e-309,0.1,123456789012345678901234567890]}'
+        url = f"/tenants/{tenant}/gelato/orders:search"
+        assert gelato.receiver.client.post(url, content=body, headers=headers).status_code == 200
+        assert b"123456789012345678901234567890" in upstream.asked[-1].body
+
     def test_what_was_placed_elsewhere_is_known_once_it_was_found(
         self, gelato: Intermediary, upstream: Upstream, store: Store
     ) -> None:
