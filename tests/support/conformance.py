@@ -22,6 +22,7 @@ from support.upstream import Upstream
 
 #: A tenant with an order API; its webhooks have the secret of the default tenant's. The token is the operators': no quota.
 TENANT, SECRET = "gamma", "gammas-secret"
+_SETTINGS = {"GELATO_WEBHOOK_SECRET": SECRET, "GELATO_API_TIMEOUT_SECONDS": "10"}
 REFERENCES = ("83831IAKD2", "a/b {ä}", "REF-1")
 #: An opaque cursor, and what the order API thinks of an order, are not in a schema: 400 is an answer to valid data there.
 _REFUSED = '["2xx", 304, 400, 401, 403, 404, 409, 422]'
@@ -53,7 +54,7 @@ def stage(server: Server, home: Path) -> Iterator[tuple[Intermediary, list[str]]
     """The service with some orders and dead letters in it; and the ids of the letters."""
     upstream = Upstream().start()
     try:
-        with running(server.url, home, upstream, GELATO_WEBHOOK_SECRET=SECRET) as service:
+        with running(server.url, home, upstream, **_SETTINGS) as service:
             worker = Process(["worker", "--processes", "1"], service.receiver.env, home / "worker.log").start()
             try:
                 yield service, _filled(service)
