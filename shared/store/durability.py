@@ -76,9 +76,11 @@ class Promises(NamedTuple):
             return Finding(Level.ERROR, "the last write of the append-only file failed", "look at the server's disk")
         if self.aof and self.appendfsync == "always":
             return Finding(Level.OK, "append-only file, synced before each answer")
+        if self.aof and self.appendfsync is None:
+            what = "append-only file; whether each write is synced, this user may not ask"
+            return Finding(Level.WARNING, what, "`gelato-rollup doctor` as the operator says it; GELATO_ACK_FSYNC=yes")
         if self.aof:
-            policy = self.appendfsync or "unknown"
-            what = f"append-only file, appendfsync {policy}: a crash of the machine can lose the last second"
+            what = f"append-only file, appendfsync {self.appendfsync}: a crash of the machine can lose the last second"
             return Finding(Level.WARNING, what, "appendfsync always, or GELATO_ACK_FSYNC=yes, or a replica")
         if self.rdb:
             what = "snapshots only: a crash loses all since the last one"

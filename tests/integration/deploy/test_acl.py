@@ -81,7 +81,9 @@ def test_receiver_worker_and_operator_do_their_work_and_are_refused_nothing_that
     assert service.get("/dead-letters", token).status_code == 200
     metrics = service.get("/metrics", operator["GELATO_METRICS_TOKEN"]).text
     assert re.search(r"^gelato_workers 1(\.0)?$", metrics, re.MULTILINE)
-    assert service.get("/readyz").json()["where"] == "redis"
+    ready = service.get("/readyz").json()
+    assert ready["where"] == "redis"
+    assert any("this user may not ask" in warning for warning in ready["warnings"])
     examined = run_command(("doctor", "--json"), operator | {"PORT": str(service.port)}, tmp_path)
     found = {(row["check"], row["level"]): row["what"] for row in orjson.loads(examined.stdout)}
     assert examined.returncode == 0, examined.stdout

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from support.deployed import DEPLOY, make_secrets, tool
+from support.processes import ROOT
 
+from ops.cli import main
 from ops.embedded import server_binary
 from shared.settings import Settings
 
@@ -215,3 +217,16 @@ def test_a_server_refuses_the_template_of_its_users(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode != 0
     assert "ACL errors" in done.stdout
+
+
+# Platforms
+
+
+def test_the_procfile_names_commands_that_are_there_and_listens_to_the_platforms_router() -> None:
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    assert set(lines) == {"web", "worker"}
+    for line in lines.values():
+        program, command = line.split()[-2:]
+        assert program == "gelato-rollup"
+        assert command in main.commands
+    assert lines["web"].startswith("HOST=0.0.0.0 ")
