@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -24,6 +25,9 @@ _STOP_SECONDS = 7.0
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. RQ's server being away is waited out; the sweep folds meanwhile."""
     _listen_for_signals()
+    # A shift that has its answer from Redis waits for the interpreter while another thread (sweep, replay, reconciliation)
+    # works: by default up to 5 ms, several times for each fold.
+    sys.setswitchinterval(0.0005)
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()
