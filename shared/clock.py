@@ -5,6 +5,7 @@ All times are integers, microseconds since the epoch, UTC: they add and compare 
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 SECOND: Final = 1_000_000
@@ -45,7 +46,12 @@ def parse_time(text: Any) -> int | None:
 
 def format_time(microseconds: int) -> str:
     """Microseconds since the epoch to ISO 8601 UTC, whole seconds, ending in Z."""
-    return (_EPOCH + timedelta(seconds=microseconds // SECOND)).isoformat()[:19] + "Z"
+    return _format_second(microseconds // SECOND)
+
+
+@lru_cache(maxsize=4096)  # a document names each of its few moments many times
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19] + "Z"
 
 
 def uniqid_time(event_id: str) -> int | None:
