@@ -14,6 +14,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -105,7 +106,7 @@ class Embedded:
                 stdout=said,
                 stderr=said,
                 pass_fds=held,
-                preexec_fn=_before_server,  # noqa: PLW1509  (one thread here)
+                preexec_fn=partial(_before_server, os.getpid()),  # noqa: PLW1509  (one thread here)
             )
 
     def stop(self) -> None:
@@ -138,10 +139,10 @@ class Embedded:
             client.close()
 
 
-def _before_server() -> None:
+def _before_server(parent: int) -> None:
     """In the server's process, before it starts: Ctrl-C is for `up`, which stops the server last."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    die_with_parent()
+    die_with_parent(parent)
 
 
 def _check_private(directory: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from shared import log
 from shared.stop import StopFlag, die_with_parent
@@ -35,7 +36,11 @@ class Child:
 
     def start(self) -> None:
         """Start the process."""
-        self.process = subprocess.Popen(self.command, env=dict(self.environment), preexec_fn=die_with_parent)  # noqa: PLW1509  (one thread here)
+        self.process = subprocess.Popen(
+            self.command,
+            env=dict(self.environment),
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  (one thread here)
+        )
         self.started = time.monotonic()
 
 

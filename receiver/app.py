@@ -59,7 +59,7 @@ class Receiver:
 def create_app(settings: Settings | None = None) -> Receiver:
     """The application. Without settings they are read from the environment. Raises `ConfigurationError`."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is not None and parent.pid is not None:
         die_with_parent(parent.pid)  # one of several: when uvicorn's supervisor is killed the port must become free
     settings = settings or Settings.from_environment()
     log.configure(settings.log_level, settings.log_format, gathered=True)

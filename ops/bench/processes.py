@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -43,7 +44,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 cwd=said.parent,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread here)
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  (one thread here)
             )
 
     @property
