@@ -125,9 +125,9 @@ def test_grafana_finds_the_dashboard_where_the_compose_file_puts_it() -> None:
 # Kubernetes
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_each_manifest_is_what_the_published_schemas_say(path: Path) -> None:
-    judged(tool("kubernetes-validate"), "--strict", "-k", "1.31", path)
+def test_the_manifests_are_what_the_published_schemas_say() -> None:
+    said = judged(tool("kubernetes-validate"), "--strict", "-k", "1.31", *MANIFESTS)
+    assert said.count(" passed for resource ") == len(OBJECTS) > 15
 
 
 @pytest.mark.parametrize("name", list(PODS))
