@@ -23,6 +23,11 @@ FATES = {
 }
 
 
+def counted(number: int) -> str:
+    """So many dead letters, in words."""
+    return "1 dead letter" if number == 1 else f"{number} dead letters"
+
+
 def groups_table(groups: Iterable[Mapping[str, Any]]) -> Table:
     """Groups, a line each."""
     result = Table(

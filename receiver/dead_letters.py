@@ -33,7 +33,8 @@ _MAX_TEXT: Final = 500
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _GROUP: Final = re.compile(r"[0-9a-f]{16}")
 _PLACE: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_FILTERS: Final = frozenset({"tenant", "reason", "detail", "order", "group", "since", "until"})
+#: `orderReferenceId`, as a letter has it, is another name of `order`.
+_FILTERS: Final = frozenset({"tenant", "reason", "detail", "order", "orderReferenceId", "group", "since", "until"})
 
 
 async def listed(request: Request) -> Json:
@@ -170,6 +171,7 @@ def operator_of(request: Request) -> str:
 def selection_of(asked: dict[str, Any]) -> Selection:
     """The selection of a query or of a JSON body. Refuses with 400 what cannot be one."""
     texts = {name: _text(asked, name) for name in ("tenant", "reason", "detail", "order", "group")}
+    texts["order"] = texts["order"] or _text(asked, "orderReferenceId")
     if texts["tenant"] is not None and not NAME.fullmatch(texts["tenant"]):
         raise _invalid("tenant", "must be a tenant's name")
     if texts["reason"] is not None and texts["reason"] not in REASONS:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from receiver.http import Json
 from receiver.orders import one
 from receiver.routes import Refused, query_flag, query_number, query_time, service_of, tenant_of
+from shared import statuses
 from shared.clock import SECOND, parse_time
 from shared.store import indexes, listing, orders, search
 from shared.store.calls import Operation
@@ -99,8 +100,9 @@ class _Wanted(NamedTuple):
     def by(cls, request: Request) -> "_Wanted":
         """Read from the query string. Refuses what cannot be read with 400."""
         since_us = query_time(request, "updatedSince")
+        status = request.query_params.get("status")
         return cls(
-            status=request.query_params.get("status"),
+            status=None if status is None else statuses.normalise(status),
             terminal=query_flag(request, "terminal"),
             complete=query_flag(request, "complete"),
             attention=query_flag(request, "attention"),

@@ -72,6 +72,22 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def confirm(question: str, *, else_go_on: bool) -> None:
+    """Ask, on standard error, and end unless the answer is yes.
+
+    Where nobody can answer (a script): go on if that is harmless or was said explicitly enough, else ask for `--yes`.
+    """
+    if else_go_on and not sys.stdin.isatty():
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:  # the end of the input, or Ctrl-C
+        err.print()
+        fail("nobody confirmed it: nothing was done; --yes does it without asking", USAGE)
+    if not agreed:
+        fail("nothing was done", FOUND_SOMETHING_WRONG)
+
+
 def nothing_found(what: str, tenant: str, settings: Settings) -> NoReturn:
     """Say that there is nothing of a tenant, and whether that tenant is configured at all; and end."""
     known = sorted(tenants.load(settings).by_name)

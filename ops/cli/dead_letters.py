@@ -14,6 +14,7 @@ from ops.cli.common import (
     USAGE,
     as_json,
     command,
+    confirm,
     err,
     fail,
     open_store,
@@ -35,7 +36,7 @@ _AT_ONCE = 200
 
 @click.group(name="dead-letters")
 def dead_letters() -> None:
-    """Look at dead letters: list, show, audit. Mend them: replay, discard, export, import."""
+    """See what could not be used (list, show), and replay, discard, export, import it; who did what (audit, replays)."""
 
 
 dead_letters.add_command(replay)
@@ -65,8 +66,14 @@ def list_(each: bool, limit: int, as_json: bool, **narrowed: Any) -> None:
     if as_json:
         print_json({**content, "total": total, "dropped": dropped})
         return
-    out.print(table)
-    err.print(f"{total} dead letters", highlight=False)
+    if table.row_count:
+        out.print(table)
+        err.print(f"{drawing.counted(total)} in all", highlight=False)
+    else:
+        err.print(
+            f"none of the {drawing.counted(total)} is meant by these options" if total else "no dead letters",
+            highlight=False,
+        )
     for reason, number in dropped.items():
         err.print(f"{number} more of {reason} were not kept: GELATO_MAX_DEAD_LETTERS was reached", style="red")
 
@@ -93,7 +100,7 @@ def show(letter_id: str, as_json: bool) -> None:
 @selecting
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @click.option("--because", required=True, help="Why: kept in the audit log.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask. Without a terminal needed for all but named ids.")
 @as_json
 @command
 def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_json: bool, **narrowed: Any) -> None:
@@ -104,7 +111,7 @@ def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_
     with open_store(settings_in_force()) as store, progress() as bar:
         selected = len(ids) or store.run(letter_lists.selected(selection))
         if not yes:
-            click.confirm(f"Discard {selected} dead letters? This cannot be undone", abort=True, err=True)
+            confirm(f"Discard {drawing.counted(selected)}? This cannot be undone", else_go_on=bool(ids))
         what: dict[str, Any] = {"reason": because} | (
             {"ids": list(ids)} if ids else {"selection": describing.described_selection(selection)}
         )

@@ -16,6 +16,7 @@ from ops.cli.common import (
     USAGE,
     as_json,
     command,
+    confirm,
     err,
     fail,
     nothing_found,
@@ -27,7 +28,7 @@ from ops.cli.common import (
     settings_in_force,
 )
 from ops.erase import erase_all
-from shared import history, tenants
+from shared import history, statuses, tenants
 from shared.reader import Reader
 from shared.store import Store
 from shared.store import orders as stored_orders
@@ -97,7 +98,8 @@ def list_(
     flags = [flag for flag, wanted in asked.items() if wanted]
     before_ms = None if idle_hours is None else int(time.time() * 1000 - idle_hours * 3_600_000)
     with open_store(settings_in_force()) as store:
-        documents = listing.listed(store, tenant, status=status, flags=flags, idle_before_ms=before_ms)
+        meant = None if status is None else statuses.normalise(status)
+        documents = listing.listed(store, tenant, status=meant, flags=flags, idle_before_ms=before_ms)
         _print_list(list(itertools.islice(documents, limit)), as_json)
 
 
@@ -119,8 +121,10 @@ def find(text: str, tenant: str, limit: int, as_json: bool) -> None:
 def _print_list(documents: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(documents)
-    else:
+    elif documents:
         out.print(tree.table(documents))
+    else:
+        err.print("no such orders", highlight=False)
 
 
 @orders.command()
@@ -246,7 +250,7 @@ def erase(reference: str | None, tenant: str, whole_tenant: bool, yes: bool) -> 
         fail("name one reference, or say --whole-tenant", USAGE)
     what = f"all orders of tenant {tenant}" if whole_tenant else f"order {reference!r} of tenant {tenant}"
     if not yes:
-        click.confirm(f"Erase {what}? This cannot be undone", abort=True, err=True)
+        confirm(f"Erase {what}? This cannot be undone", else_go_on=False)
     settings = settings_in_force()
     with open_store(settings) as store:
         erased = erase_all(store, settings, tenant, reference)

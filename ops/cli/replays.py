@@ -14,6 +14,7 @@ from ops.cli.common import (
     USAGE,
     as_json,
     command,
+    confirm,
     fail,
     open_store,
     out,
@@ -37,7 +38,7 @@ _PATIENCE_SECONDS = 5.0
 @selecting
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @click.option("--dry-run", is_flag=True, help="Only say how many would be replayed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask. Without a terminal nobody is asked: a replay can do no harm.")
 @click.option("--resume", "run_id", default=None, help="Follow a replay that was interrupted, and have it go on.")
 @as_json
 @command
@@ -70,7 +71,7 @@ def replay(
                 _say_selected(store, selection, selected, ids, as_json=as_json)
                 return
             if not yes:
-                click.confirm(f"Replay {selected} dead letters?", abort=True, err=True)
+                confirm(f"Replay {drawing.counted(selected)}?", else_go_on=True)
             run = store.run(replay_runs.start(operator(), selection, selected, ids))
             what = {"replay": run.id, "selected": selected} | (
                 {"ids": list(ids)} if ids else {"selection": describing.described_selection(run.selection)}

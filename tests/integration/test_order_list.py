@@ -103,6 +103,7 @@ def test_filters_together_hold_and_pages_have_each_order_once(store: Store, rece
     pages = listed(receiver, status="on_hold", attention="true", terminal="false", limit=7)
     assert len(pages) == len(expected)
     assert set(pages) == expected
+    assert len(listed(receiver, status="On-Hold", limit=50)) == len(expected)  # statuses are normalised
     assert listed(receiver, status="on_hold", attention="false") == []
     assert listed(receiver, status="on_hold", updatedSince=ago(-1)) == []
     assert set(listed(receiver, status="on_hold", updatedSince=ago(1), limit=10)) == expected

@@ -106,6 +106,7 @@ def test_lists_are_paged_filtered_and_grouped(receiver: Receiver, store: Store) 
         ("reason=fold-error", 0),
         ("tenant=other", 0),
         ("order=R3", 1),
+        ("orderReferenceId=R3", 1),
         ("detail=X1", 2),
         (f"group={groups[0]['group']}", groups[0]["count"]),
         ("since=2026-01-01T00:00:00.002Z", 3),

@@ -81,7 +81,6 @@ def test_a_cause_is_replayed_as_a_whole(gelato: Gelato, store: Store, start: Cal
     group = store.run(letter_lists.groups(letter_lists.Selection(detail="'x'")))[0].id
     planned = gelato("dead-letters", "replay", "--group", group, "--dry-run")
     assert "150 would be replayed" in planned.stdout
-    assert gelato("dead-letters", "replay", "--group", group).returncode == 1  # nobody says yes
     assert len(ids(store)) == 151
     assert store.run(replay_runs.latest()) == []
     start("worker")
@@ -132,6 +131,29 @@ def test_what_is_to_be_replayed_or_discarded_must_be_said(gelato: Gelato, store:
     assert gelato("dead-letters", "discard", letter, "--yes").returncode == 2  # not without saying why
     assert gelato("dead-letters", "list", "--since", "yesterday").returncode == 2
     assert ids(store) == {letter}
+
+
+def test_a_script_is_not_asked_where_no_harm_is_done_and_told_so_where_it_is(
+    gelato: Gelato, store: Store, start: Callable[..., Process]
+) -> None:
+    start("worker")
+    for n in range(3):
+        kept(store, body(n))
+    named = kept(store, body(3), reason="invalid-event")
+    rest = kept(store, body(4), reason="invalid-event")
+    assert said(gelato("dead-letters", "replay", "--reason", "unknown-event", "--json"))["counts"] == {"folded": 3}
+    assert gelato("dead-letters", "discard", named, "--because", "x").returncode == 0
+    refused = gelato("dead-letters", "discard", "--all", "--because", "x")
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+    assert ids(store) == {rest}
+
+
+def test_an_empty_list_says_so(gelato: Gelato, store: Store) -> None:
+    assert gelato("dead-letters", "list").stderr == "no dead letters\n"
+    kept(store, body())
+    answer = gelato("dead-letters", "list", "--order", "nobody's")
+    assert (answer.stdout, answer.stderr) == ("", "none of the 1 dead letter is meant by these options\n")
+    assert gelato("orders", "list").stderr == "no such orders\n"
 
 
 def test_letters_are_discarded_with_a_reason(gelato: Gelato, store: Store) -> None:

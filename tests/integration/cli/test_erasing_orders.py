@@ -58,7 +58,8 @@ def test_erase_asks_first_and_wants_one_reference_or_the_whole_tenant(
 ) -> None:
     accept_all(store, item("mine"))
     fold(store)
-    assert gelato("orders", "erase", "mine").returncode == 1  # nobody is there to say yes
+    unasked = gelato("orders", "erase", "mine")  # nobody is there to say yes
+    assert (unasked.returncode, "--yes" in unasked.stderr) == (2, True)
     assert document(store, "mine")["events"] == 1
     one_line(gelato("orders", "erase", "--yes"), 2)
     one_line(gelato("orders", "erase", "mine", "--whole-tenant", "--yes"), 2)
