@@ -12,9 +12,9 @@ INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check i
 run: $(VENV)/runs
 	@$(BIN)/gelato-rollup up
 
-## All tests, with real servers and processes.
+## All tests, with real servers and processes: three at a time, they mostly wait; the folders as they stand in pyproject.toml.
 test: $(VENV)/develops
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 ## Faults by seed, with a report, and minutes of fuzzing: make faults SEED=7 MINUTES=10
 faults: $(VENV)/develops
@@ -44,6 +44,7 @@ bench: $(VENV)/develops
 ## Memory and growth at full size.
 bench-scale: $(VENV)/develops
 	$(BIN)/gelato-rollup bench memory growth
+	LETTERS=200000 $(BIN)/python -m pytest -q tests/integration/test_letter_lists.py -k many_letters
 
 ## Write the reference pages that are made from the code.
 reference: $(VENV)/develops

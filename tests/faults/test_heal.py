@@ -11,7 +11,7 @@ def test_after_reconciliation_every_rollup_is_as_gelato_has_it_and_few_gets_were
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.findings.SETTLED_MS", 1_000)  # there is one receiver
-    outcome = heal(Run(orders=60, seed=3, hour_seconds=0.6), tmp_path)
+    outcome = heal(Run(orders=36, seed=3, hour_seconds=0.6), tmp_path)
     assert outcome.differences == []
     assert outcome.wrong_in_substance > 5, "too little was lost to show anything"
     assert outcome.gets_per_healed <= 1.5, outcome.table()

@@ -38,12 +38,17 @@ def slow(stage: Stage) -> Iterator[None]:
         stage.proxy.delay_seconds = 0.0
 
 
+def p99_ms(sender: Gelato) -> float:
+    took = sorted(each.ended - each.began for each in sender.journal if each.failure is None)
+    return took[int(len(took) * 0.99)] * 1000
+
+
 @pytest.mark.parametrize("trouble", ["hung", "slow"])
 def test_a_server_in_trouble_does_not_slow_concurrent_senders_down(stage: Stage, trouble: str) -> None:
     """`slow`: just within the receiver's patience, so that nobody calls it away."""
     receiver = stage.receivers[0].process
     assert isinstance(receiver, Receiver)
-    posts = play(8, _POSTS * (_OUTAGES + 2), run="hung").posts
+    posts = play(8, _POSTS * (_OUTAGES + 1), run="hung").posts
 
     async def send(first: int) -> Gelato:
         clients = couriers([receiver.base])
@@ -53,12 +58,12 @@ def test_a_server_in_trouble_does_not_slow_concurrent_senders_down(stage: Stage,
             await client.aclose()
         return sender
 
-    asyncio.run(send(0))
-    p99 = []
-    for n in range(1, _OUTAGES + 1):
+    # What this machine needs without trouble is no fault of the receiver's.
+    limit = OUTAGE_P99_MS + p99_ms(asyncio.run(send(0)))
+    p99: list[float] = []
+    while not p99 or (min(p99) >= limit and len(p99) < _OUTAGES):
         with stage.server.hanging() if trouble == "hung" else slow(stage):
-            sender = asyncio.run(send(n * _POSTS))
-        took = sorted(each.ended - each.began for each in sender.journal if each.failure is None)
-        p99.append(took[int(len(took) * 0.99)] * 1000)
+            sender = asyncio.run(send((len(p99) + 1) * _POSTS))
+        p99.append(p99_ms(sender))
         eventually(lambda: receiver.get("/readyz").json().get("spooled") == 0, what="the spool to be drained")
-    assert min(p99) < OUTAGE_P99_MS
+    assert min(p99) < limit

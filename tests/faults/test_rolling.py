@@ -29,7 +29,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_rolling_restarts_under_load_show_no_5xx_and_lose_nothing(stage: Stage) -> None:
-    played = play(5, int(_RATE * 9), run="rolling")
+    played = play(5, int(_RATE * 6), run="rolling")
     sender = Gelato(couriers([actor.process.base for actor in stage.receivers]), _RATE)
     sending = threading.Event()
     sending.set()

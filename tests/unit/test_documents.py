@@ -94,7 +94,7 @@ def test_the_commands_exist_with_these_options(page: Path) -> None:
             name, *rest = rest
             if "|" in name or name.isupper():  # several at once; or a word to be filled in
                 break
-            found = command.commands.get(name)
+            found = command.get_command(click.Context(command), name)
             assert found is not None, f"gelato-rollup {' '.join(line)}: there is no {name}"
             command = found
         else:

@@ -543,9 +543,9 @@ def of_snapshot(one: Received) -> set[str]:
 
 @pytest.fixture(scope="module")
 def found() -> Counter[str]:
-    """In how many of 2,000 histories each phenomenon occurs."""
+    """In how many of 1,000 histories each phenomenon occurs."""
     counter: Counter[str] = Counter()
-    for seed in range(2_000):
+    for seed in range(1_000):
         counter.update(phenomena(lifelike_order(random.Random(seed))))
     return counter
 
@@ -597,9 +597,9 @@ def test_lifelike_histories_contain_everything_that_happens(found: Counter[str])
 
 
 def test_statuses_close_together_are_frequent(found: Counter[str]) -> None:
-    assert found["closer than 1 s"] > 1_000
-    assert found["closer than 30 s"] > 1_000
-    assert found["interval rule decides otherwise than the latest time"] > 200
+    assert found["closer than 1 s"] > 500
+    assert found["closer than 30 s"] > 500
+    assert found["interval rule decides otherwise than the latest time"] > 100
 
 
 def usable_text(value: Any) -> bool:

@@ -64,7 +64,7 @@ def as_document(state: rollup.State) -> dict[str, Any]:
 
 @pytest.mark.parametrize("block", range(10))
 def test_agrees_with_the_naive_model_on_lifelike_orders(block: int) -> None:
-    for seed in range(block * 200, block * 200 + 200):
+    for seed in range(block * 100, block * 100 + 100):
         history = lifelike_order(random.Random(seed), REFERENCE)
         expected = naive_document("default", REFERENCE, history)
         events = stored(history)
@@ -72,7 +72,7 @@ def test_agrees_with_the_naive_model_on_lifelike_orders(block: int) -> None:
         assert folded(events) == expected, f"seed {seed}"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 1 << 32), st.randoms(use_true_random=False), st.integers(1, 7))
 def test_order_batching_and_repetition_do_not_matter(seed: int, chance: random.Random, batch: int) -> None:
     events = stored(lifelike_order(random.Random(seed), REFERENCE))

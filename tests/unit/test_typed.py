@@ -64,7 +64,7 @@ def careful(text: bytes) -> facts.Facts | str:
         return type(error).__name__
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=600)
 @given(EVENTS)
 def test_whatever_the_short_way_reads_the_careful_way_reads_too(event: dict[str, Any]) -> None:
     text = parse(json.dumps(event).encode())[1]

@@ -84,7 +84,7 @@ def test_a_redis_url_of_an_unknown_scheme_is_refused_and_named(gelato: Gelato, c
 def test_a_broken_url_of_rqs_server_stops_a_worker_at_once_and_is_named(env: dict[str, str], tmp_path: Path) -> None:
     worker = Process(["worker"], env | {"RQ_REDIS_URL": "ftp://user:hunter2@host/"}, tmp_path / "worker.log").start()
     try:
-        assert eventually(lambda: worker.process and worker.process.poll(), seconds=3.0, what="the worker to end") == 2
+        assert eventually(lambda: worker.process and worker.process.poll(), what="the worker to end") == 2
     finally:
         worker.kill()
     assert "RQ_REDIS_URL" in worker.log.read_text()
@@ -95,7 +95,7 @@ def test_several_workers_with_a_broken_setting_end_as_one_does(env: dict[str, st
     workers = Process(["worker", "--processes", "2"], env | {"REDIS_URL": "ftp://host/"}, tmp_path / "worker.log")
     workers.start()
     try:
-        assert eventually(lambda: workers.process and workers.process.poll(), seconds=3.0, what="them to end") == 2
+        assert eventually(lambda: workers.process and workers.process.poll(), what="them to end") == 2
     finally:
         workers.terminate()
 

@@ -1,23 +1,19 @@
-"""The commands that run things: `up`, `receiver`, `worker`."""
+"""`gelato-rollup up`: an embedded server, the receiver, workers."""
 
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from ops import secrets
 from ops.cli.common import command, out
+from ops.cli.urls import check_urls
 from ops.embedded import Embedded
-from ops.supervise import Supervisor
+from ops.supervise import PROGRAM, Supervisor
 from receiver import server
-from shared import kick, log
+from shared import log
 from shared.settings import Settings, receiver_url_file, url_file
-from shared.store import Store
-from worker import process as worker_process
-
-_PROGRAM = (sys.executable, "-m", "ops")
 
 
 @click.command()
@@ -43,50 +39,15 @@ def up(processes: int) -> None:
         if settings.redis_url is None:
             embedded.start()
             environment["REDIS_URL"] = embedded.url
-        supervisor.add("receiver", [*_PROGRAM, "receiver"], environment)
+        supervisor.add("receiver", [*PROGRAM, "receiver"], environment)
         for number in range(processes):
-            supervisor.add(f"worker-{number + 1}", [*_PROGRAM, "worker"], environment)
+            supervisor.add(f"worker-{number + 1}", [*PROGRAM, "worker"], environment)
         receiver_url_file(settings.data_dir).write_text(settings.base_url() + "\n")
         _say_where(settings, made, environment.get("REDIS_URL", ""))
         supervisor.run(embedded.look_after if settings.redis_url is None else None)
     finally:
         receiver_url_file(settings.data_dir).unlink(missing_ok=True)
         embedded.stop()
-
-
-@click.command()
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Receiver processes.")
-@command
-def receiver(processes: int) -> None:
-    """Run the receiver: takes webhooks in, hands documents out."""
-    settings = secrets.with_generated(Settings.from_environment())
-    log.configure(settings.log_level, settings.log_format)
-    check_urls(settings)
-    os.environ.update(secrets.environment_of(settings))
-    server.run(settings, processes=processes)
-
-
-@click.command()
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-@command
-def worker(processes: int) -> None:
-    """Run workers: fold events into documents."""
-    settings = secrets.with_generated(Settings.from_environment())
-    log.configure(settings.log_level, settings.log_format)
-    check_urls(settings)
-    if processes == 1:
-        worker_process.run(settings)
-        return
-    supervisor = Supervisor()
-    for number in range(processes):
-        supervisor.add(f"worker-{number + 1}", [*_PROGRAM, "worker"])
-    supervisor.run()
-
-
-def check_urls(settings: Settings) -> None:
-    """Raise `ConfigurationError` for a URL that cannot be used, before anything is started with it."""
-    Store.from_url(settings.where()).close()
-    kick.check(settings)
 
 
 def _say_where(settings: Settings, made: list[str], redis_url: str) -> None:
