@@ -64,15 +64,15 @@ def loop(env: dict[str, str], start: Start, server: Server, tmp_path: Path) -> I
     receiver.stop()
 
 
-def readme_order() -> bytes:
-    """The order that the README submits."""
-    readme = (ROOT / "README.md").read_text()
-    (body,) = re.findall(r"gelato/orders .*?-d '(\{.*?\})'", readme, re.DOTALL)
+def documented_order() -> bytes:
+    """The order that the how-to submits."""
+    how_to = (ROOT / "docs" / "how-to" / "sandbox.md").read_text()
+    (body,) = re.findall(r"gelato/orders .*?-d '(\{.*?\})'", how_to, re.DOTALL)
     return body.encode()
 
 
 def test_an_order_goes_out_comes_back_in_parts_and_is_delivered(loop: Loop) -> None:
-    body = readme_order()
+    body = documented_order()
     reference = orjson.loads(body)["orderReferenceId"]
     loop.sandbox.pause()
 
