@@ -6,6 +6,7 @@ answers. A process that died leaves its file behind, and the next one goes on fr
 were processes at one time. An instance of one process has no directory.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -23,6 +24,9 @@ from shared.errors import ConfigurationError
 
 #: How the parent tells its processes which directory is theirs.
 VARIABLE: Final = "GELATO_RECEIVER_INSTANCE"
+#: How such a directory is named, and the file that the parent holds a lock of for as long as it lives.
+_PREFIX: Final = "gelato-rollup-counts-"
+_PARENT: Final = "parent.lock"
 #: A process that has not written its file for so long is dead, or hangs: what it held then is no longer so.
 _STALE_SECONDS: Final = 10.0
 
@@ -108,8 +112,9 @@ class Slot:
 @contextmanager
 def directory() -> Iterator[None]:
     """The parent's part: make the directory, for as long as the instance lives. Raises `ConfigurationError`."""
+    _clear_away()
     try:
-        made = tempfile.mkdtemp(prefix="gelato-rollup-counts-")
+        made = tempfile.mkdtemp(prefix=_PREFIX)
     except OSError as error:
         raise ConfigurationError(
             f"several receiver processes need a directory for what they count: {error.strerror}; set TMPDIR to one "
@@ -117,10 +122,30 @@ def directory() -> Iterator[None]:
         ) from None
     os.environ[VARIABLE] = made
     try:
-        yield
+        with _held(Path(made)):
+            yield
     finally:
         del os.environ[VARIABLE]
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _held(made: Path) -> Iterator[None]:
+    with (made / "new.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Path(lock.name).rename(made / _PARENT)  # there, and held, in one step
+        yield
+
+
+def _clear_away() -> None:
+    """Remove directories of our own whose parent was killed: nobody holds their lock. One without it is being made."""
+    for each in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if each.is_symlink() or each.stat().st_uid != os.getuid():
+                continue
+            with (each / _PARENT).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(each, ignore_errors=True)
 
 
 def _read(path: Path) -> _File:

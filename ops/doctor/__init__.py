@@ -10,10 +10,13 @@ from redis.exceptions import RedisClusterException, RedisError
 from ops import readable
 from ops.doctor import machine, reach, service
 from receiver import server as receiver_server
-from shared import kick
+from shared import kick, tenants
 from shared.errors import ConfigurationError, GelatoRollupError
-from shared.settings import Settings
+from shared.settings import DEFAULT_TENANT, Settings
 from shared.store.durability import Finding, Level
+
+#: So many tenants are named in one line.
+_MOST_NAMED = 5
 
 Check = Callable[[Settings], Iterator[Finding]]
 
@@ -52,8 +55,23 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.OK, "secrets and tenants can be used")
 
 
+def _reconciliation(settings: Settings) -> Iterator[Finding]:
+    try:
+        known = tenants.load(settings)
+    except ConfigurationError:
+        return  # said above
+    alone = sorted(each.name for each in known if not each.api.urls and (each.secrets or each.name != DEFAULT_TENANT))
+    if alone:
+        more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
+        what = f"cannot heal the orders of {', '.join(alone[:_MOST_NAMED])}{more}: no order API is set"
+        yield Finding(Level.WARNING, what, "set GELATO_API_KEY, or [TENANT.api] in the tenants file")
+    else:
+        yield Finding(Level.OK, "every tenant has an order API")
+
+
 _CHECKS: list[tuple[str, Check]] = [
     ("configuration", _configuration),
+    ("reconciliation", _reconciliation),
     ("server", service.server),
     ("work", service.work),
     ("dead letters", service.letters),

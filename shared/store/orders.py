@@ -61,6 +61,7 @@ def erase(tenant: str, reference: str) -> Operation[int]:
         Call("HDEL", (keys.leases(shard),), (name,)),
         *reconciling.forget_order(tenant, reference),
     ]
+    yield from reconciling.leave(tenant, reference)
     ids = orjson.loads(written)["connectedOrderIds"] if written else []
     yield from submissions.forget(tenant, ids)
     yield from submissions.forget_unsettled(tenant, reference)

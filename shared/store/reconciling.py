@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from shared.store import keys
 from shared.store.calls import Call, Operation, Step
 from shared.store.scripts import RECONCILE_HOLD, RECONCILE_SAVE, RECONCILE_WANT
@@ -171,6 +173,18 @@ def forget_order(tenant: str, reference: str) -> Step:
     """The calls that make reconciliation forget an order."""
     name = keys.escaped(reference)
     return [Call("ZREM", (key,), (name,)) for key in (keys.reconcile_quiet(tenant), keys.reconcile_wanted(tenant))]
+
+
+def leave(tenant: str, reference: str) -> Operation[None]:
+    """Forget that a round has come to an order that is being erased: it goes on from the order's time.
+
+    Whoever is at work on the round meanwhile may do its last lot again.
+    """
+    raw = yield from position(tenant)
+    kept = orjson.loads(raw) if raw else {}
+    if kept.get("after") and kept["after"][0] == reference:
+        kept["after"][0] = ""
+        yield [Call("SET", (keys.reconcile_position(tenant),), (orjson.dumps(kept),))]
 
 
 def _of_tenant(tenant: str) -> tuple[str, ...]:

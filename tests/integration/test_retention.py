@@ -281,3 +281,11 @@ def test_a_large_tenant_is_erased_to_the_last_order(server: Server, start: Calla
     assert process.process is not None
     process.process.wait(60)
     assert server.client.zcard(keys.index("acme")) == 0
+
+
+def test_a_round_of_reconciliation_that_has_come_to_an_erased_order_forgets_it(store: Store) -> None:
+    for n, after in enumerate(("gone", "kept")):
+        store.client.set(keys.reconcile_position("acme"), orjson.dumps({"stage": 3, "after": [after, 5], "day": n}))
+        store.run(orders.erase("acme", "gone"))
+        kept = orjson.loads(store.client.get(keys.reconcile_position("acme")))
+        assert kept == {"stage": 3, "after": [after.removeprefix("gone"), 5], "day": n}

@@ -141,3 +141,14 @@ def test_nothing_secret_of_the_url_is_shown(gelato: Gelato, url: str) -> None:
     assert answer.returncode == 1
     assert "hunter2" not in answer.stdout + answer.stderr
     assert SECRET not in answer.stdout + answer.stderr
+
+
+def test_tenants_that_reconciliation_cannot_heal_are_named(gelato: Gelato, tmp_path: Path) -> None:
+    (tmp_path / "tenants.toml").write_text('[acme]\nsecret = "a-long-secret-of-acme"\n')
+    file = str(tmp_path / "tenants.toml")
+    assert "acme, default" in said(
+        lines(gelato("doctor", "--json", GELATO_TENANTS_FILE=file)), "reconciliation", "warning"
+    )
+    found = lines(gelato("doctor", "--json", GELATO_TENANTS_FILE=file, GELATO_API_KEY="a-key"))
+    assert "the orders of acme: " in said(found, "reconciliation", "warning")
+    assert "every tenant has" in said(lines(gelato("doctor", "--json", GELATO_API_KEY="a-key")), "reconciliation", "ok")
