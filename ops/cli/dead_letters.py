@@ -108,20 +108,15 @@ def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_
     selection = selection_of(narrowed)
     if [bool(ids), everything, any(narrowed.values())].count(True) != 1:
         fail("name some ids, or select by options, or say --all: one of them", USAGE)
-    with open_store(settings_in_force()) as store, progress() as bar:
+    with open_store(settings_in_force()) as store:
         selected = len(ids) or store.run(letter_lists.selected(selection))
-        if not yes:
+        if not yes:  # before the progress bar, which would draw over the question
             confirm(f"Discard {drawing.counted(selected)}? This cannot be undone", else_go_on=bool(ids))
         what: dict[str, Any] = {"reason": because} | (
             {"ids": list(ids)} if ids else {"selection": describing.described_selection(selection)}
         )
         store.run(audit.note(operator(), "discard", what))
-        task = bar.add_task("discarding", total=selected)
-        gone = 0
-        lots = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)) if ids else _ids(store, selection)
-        for lot in lots:
-            gone += sum(letter is not None for letter in store.run(stored.remove(lot)))
-            bar.advance(task, len(lot))
+        gone = _discarded(store, ids, selection, selected)
         store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
     if as_json:
         print_json({"discarded": gone})
@@ -193,6 +188,18 @@ def audit_(limit: int, as_json: bool) -> None:
         what, outcome = orjson.dumps(each["what"]).decode(), orjson.dumps(each["outcome"]).decode()
         line = f"{each['at']}  {visible(each['who'])}  {each['action']}  {visible(what)}"
         out.print(line if outcome == "{}" else f"{line}  {outcome}", markup=False, highlight=False)
+
+
+def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int) -> int:
+    """Delete letters, lot by lot; how many there were."""
+    gone = 0
+    lots = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)) if ids else _ids(store, selection)
+    with progress() as bar:
+        task = bar.add_task("discarding", total=selected)
+        for lot in lots:
+            gone += sum(letter is not None for letter in store.run(stored.remove(lot)))
+            bar.advance(task, len(lot))
+    return gone
 
 
 def _letters(

@@ -1,6 +1,12 @@
 """`gelato-rollup dead-letters`: look, replay, discard, mend in an editor and send back."""
 
+import os
+import pty
+import select
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +152,30 @@ def test_a_script_is_not_asked_where_no_harm_is_done_and_told_so_where_it_is(
     refused = gelato("dead-letters", "discard", "--all", "--because", "x")
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
     assert ids(store) == {rest}
+
+
+def test_a_terminal_is_asked_in_full_before_letters_are_discarded(
+    env: dict[str, str], store: Store, tmp_path: Path
+) -> None:
+    kept(store, body())
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ops", "dead-letters", "discard", "--all", "--because", "x"]
+    asking = subprocess.Popen(command, env=env, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
+    try:
+        told, deadline = b"", time.monotonic() + 15.0
+        while b"[y/N]" not in told:
+            assert time.monotonic() < deadline, told
+            assert select.select([ours], [], [], 15.0)[0], told
+            told += os.read(ours, 4_096)
+        assert b"Discard 1 dead letter? This cannot be undone [y/N]" in told
+        os.write(ours, b"y\n")
+        assert asking.wait(15) == 0
+        assert ids(store) == set()
+    finally:
+        asking.kill()
+        asking.wait()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_an_empty_list_says_so(gelato: Gelato, store: Store) -> None:
