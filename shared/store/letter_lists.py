@@ -179,10 +179,13 @@ def page(
 
 
 def in_step() -> Operation[bool]:
-    """Whether the groups hold as many letters as there are: not so after an upgrade, or a crash at the wrong moment."""
+    """Whether the groups hold as many letters as there are: not so after an upgrade, or a crash at the wrong moment. Nor is
+    it so where there are no letters, and yet bytes of them.
+    """
     number = yield from count()
     by_cause = yield from counts()
-    return number == sum(by_cause.values())
+    (stored,) = yield [Call("GET", (keys.DEAD_LETTERS_BYTES,))]
+    return number == sum(by_cause.values()) and (number > 0 or int(stored or 0) == 0)
 
 
 def may_mend(for_seconds: int = 300) -> Operation[bool]:
@@ -192,8 +195,12 @@ def may_mend(for_seconds: int = 300) -> Operation[bool]:
 
 
 def mend() -> Operation[int]:
-    """List every letter where it belongs, and take those off the lists that are gone; how many were looked at."""
-    looked = 0
+    """List every letter where it belongs, and take those off the lists that are gone; how many were looked at.
+
+    And count their bytes anew: a letter that comes meanwhile may count twice, until the lists are mended again.
+    """
+    looked = stored = 0
+    (counted,) = yield [Call("GET", (keys.DEAD_LETTERS_BYTES,))]
     causes = yield from letter_index.causes()
     for selection in (Selection(), *(Selection(group=group) for group in causes)):
         after: Position | None = None
@@ -202,11 +209,17 @@ def mend() -> Operation[int]:
             if selection.group is None:
                 yield from letter_index.place([(letter.place, None) for letter in found.letters])
                 looked += len(found.letters)
+                if found.letters:
+                    lengths = yield [
+                        Call("HSTRLEN", (keys.dead_letter(letter.id),), ("payload",)) for letter in found.letters
+                    ]
+                    stored += sum(lengths)
             after = found.after
             if after is None:
                 break
         if selection.group is not None:  # takes an empty group off the list of groups
             yield from letter_index.unplace([_anywhere("", causes[selection.group], None)])
+    yield [Call("INCRBY", (keys.DEAD_LETTERS_BYTES,), (stored - int(counted or 0),))]
     return looked
 
 

@@ -11,7 +11,7 @@ from support.server import Server
 from support.servers import Cluster
 
 from shared.store import Store, dead_letters, keys, letter_index, letter_lists, orders
-from shared.store.calls import Call, Step
+from shared.store.calls import Call, Step, one
 from shared.store.dead_letters import DeadLetter, Letter, bury, remove
 from shared.store.letter_lists import Position, Selection
 
@@ -177,6 +177,20 @@ def test_letters_buried_by_an_older_version_are_listed_by_mending(anywhere: Stor
     anywhere.run(letter_lists.mend())
     assert anywhere.run(letter_lists.in_step())
     assert [group.count for group in anywhere.run(letter_lists.groups())] == [3]
+
+
+def test_bytes_that_a_crash_left_counted_are_counted_anew(anywhere: Store) -> None:
+    anywhere.run(bury(letter(1)))
+    anywhere.run(bury(letter(2)))
+    right = anywhere.run(one("GET", keys.DEAD_LETTERS_BYTES))
+    anywhere.run(_as_is([Call("INCRBY", (keys.DEAD_LETTERS_BYTES,), (1_000,))]))
+    anywhere.run(letter_lists.mend())
+    assert anywhere.run(one("GET", keys.DEAD_LETTERS_BYTES)) == right
+    anywhere.run(_as_is([Call("INCRBY", (keys.DEAD_LETTERS_BYTES,), (1_000,))]))
+    anywhere.run(remove([letter(n).id for n in (1, 2)]))
+    assert not anywhere.run(letter_lists.in_step()), "no letters, and yet bytes of them"
+    anywhere.run(letter_lists.mend())
+    assert anywhere.run(letter_lists.in_step())
 
 
 def test_lists_that_name_a_letter_which_is_gone_are_mended(anywhere: Store) -> None:
