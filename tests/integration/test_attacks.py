@@ -42,7 +42,7 @@ tenant_tokens = ["acme-writes"]
 secret = "others-secret"
 """
 #: Paths that need no token, or have a way of their own to tell who asks (the console: tests/browser).
-OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/console")
+OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/schemas", "/console")
 
 
 @pytest.fixture(scope="module")
