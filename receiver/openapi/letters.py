@@ -25,10 +25,11 @@ _SHORT: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 500}
 _FILTERS: Final[dict[str, tuple[Json, str]]] = {
     "tenant": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}, "Letters of this tenant."),
     "reason": ({"enum": list(REASONS), "type": "string"}, "Of this reason."),
-    "detail": (_SHORT, "Of exactly this detail."),
+    "detail": (_SHORT, "Whose detail has this in it, in any case."),
     "order": (_SHORT, "Of this `orderReferenceId` (of the tenant `default` where none is given)."),
+    "orderReferenceId": (_SHORT, "Another name of `order`."),
     "since": (MOMENT, "Received at or after this time."),
-    "until": (MOMENT, "Received before this time."),
+    "until": (MOMENT, "Received at or before this time."),
 }
 _GROUP: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
 _LETTER: Final = in_path("id", {"type": "string", "minLength": 1}, "A letter's id.")
