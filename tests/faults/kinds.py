@@ -18,7 +18,7 @@ from faults.stage import Actor, Stage
 Fault = Callable[[Stage, random.Random, float], str]
 
 #: The points at which a worker is struck: the scripts on its way, and the stream's XADD.
-WORKER_POINTS = ("claim", "load", "commit", "XADD", "announced", "release", "pack")
+WORKER_POINTS = ("take", "commit", "XADD", "announced", "release", "pack")
 RECEIVER_POINT = "accept"
 #: So long a trap waits for its command; `pack` comes with orders that end.
 _TRAP_SECONDS = 3.0
