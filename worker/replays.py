@@ -29,7 +29,7 @@ logger = log.get("worker.replays")
 #: Letters read and noted at a time.
 LOT: Final = 100
 #: Letters sent at a time while live events come, and while none do; and bytes of them.
-_SLICE: Final = 4
+_SLICE: Final = 2
 _LARGE_SLICE: Final = 50
 _SLICE_BYTES: Final = 64 * 1024
 #: The rest after a slice while live events come: at least so long, and so many times as long as the slice took. (With
