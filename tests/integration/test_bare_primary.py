@@ -95,7 +95,7 @@ def test_nothing_is_lost_that_was_answered_for_while_the_primary_was_cut_off(
     eventually(lambda: posted(1) and time.monotonic() > enough, what="the receiver to have looked")
     isolated.rejoin(new)
     eventually(
-        lambda: new.client.info("replication")["connected_slaves"] == 2, seconds=30, what="the old one to be a replica"
+        lambda: new.client.info("replication")["connected_slaves"] == 2, seconds=75, what="the old one to be a replica"
     )
     posted(5)
     eventually(

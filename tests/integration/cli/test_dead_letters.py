@@ -98,7 +98,12 @@ def test_a_cause_is_replayed_as_a_whole(gelato: Gelato, store: Store, start: Cal
     assert "1  still dead" in still.stdout
     one = said(gelato("dead-letters", "replay", dead, "--yes", "--json"), 1)
     assert one["counts"] == {"dead": 1}
-    audit = said(gelato("dead-letters", "audit", "--json"))
+
+    def noted() -> list[dict[str, Any]] | None:  # the worker writes down what came of a replay when it is done
+        deeds: list[dict[str, Any]] = said(gelato("dead-letters", "audit", "--json"))
+        return deeds if len(deeds) == 6 else None
+
+    audit = eventually(noted, what="what came of three replays")
     assert [deed["action"] for deed in audit] == ["replayed", "replay"] * 3
     assert {deed["who"].partition(":")[0] for deed in audit} == {"cli"}
     assert audit[4]["outcome"] == {"folded": 150}
