@@ -1,6 +1,8 @@
 """A server that hangs, or is slow, while events come from many connections at once: each event gets its 2xx soon."""
 
 import asyncio
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,18 @@ def p99_ms(sender: Gelato) -> float:
     return took[int(len(took) * 0.99)] * 1000
 
 
+def slowest_sync_ms(directory: Path) -> float:
+    """What a sync takes at worst here and now: other tests write too, and the spool promises nothing before its own."""
+    worst = 0.0
+    with (directory / "sync").open("wb", buffering=0) as file:
+        for _ in range(20):
+            file.write(b"x" * 4096)
+            began = time.monotonic()
+            os.fsync(file.fileno())
+            worst = max(worst, time.monotonic() - began)
+    return worst * 1000
+
+
 @pytest.mark.parametrize("trouble", ["hung", "slow"])
 def test_a_server_in_trouble_does_not_slow_concurrent_senders_down(stage: Stage, trouble: str) -> None:
     """`slow`: just within the receiver's patience, so that nobody calls it away."""
@@ -58,12 +72,13 @@ def test_a_server_in_trouble_does_not_slow_concurrent_senders_down(stage: Stage,
             await client.aclose()
         return sender
 
-    # What this machine needs without trouble is no fault of the receiver's.
-    limit = OUTAGE_P99_MS + p99_ms(asyncio.run(send(0)))
-    p99: list[float] = []
-    while not p99 or (min(p99) >= limit and len(p99) < _OUTAGES):
+    # What this machine needs without trouble, and its disk for the spool's sync, is no fault of the receiver's.
+    allowed = OUTAGE_P99_MS + p99_ms(asyncio.run(send(0)))
+    beyond: list[float] = []
+    while not beyond or (min(beyond) >= 0 and len(beyond) < _OUTAGES):
         with stage.server.hanging() if trouble == "hung" else slow(stage):
-            sender = asyncio.run(send((len(p99) + 1) * _POSTS))
-        p99.append(p99_ms(sender))
+            sender = asyncio.run(send((len(beyond) + 1) * _POSTS))
+            sync_ms = slowest_sync_ms(stage.data_dir)
+        beyond.append(p99_ms(sender) - allowed - 2 * sync_ms)
         eventually(lambda: receiver.get("/readyz").json().get("spooled") == 0, what="the spool to be drained")
-    assert min(p99) < limit
+    assert min(beyond) < 0
