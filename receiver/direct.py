@@ -8,7 +8,6 @@ request goes the usual way from its beginning (`receiver.webhooks`), as if nobod
 import time
 from typing import Any, Final
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from receiver.protocol import PatientProtocol
@@ -18,8 +17,6 @@ from shared import log
 
 logger = log.get("receiver.direct")
 
-#: A longer body goes the usual way, where reading pauses while it is worked on.
-MAX_BODY_BYTES: Final = HIGH_WATER_LIMIT
 _NOT_DIRECT: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 _STATUS: Final = {
     200: b"HTTP/1.1 200 OK\r\n",

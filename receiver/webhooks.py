@@ -34,7 +34,7 @@ _UNAVAILABLE: Final = b'{"error":"unavailable"}'
 _FAILED: Final = b'{"error":"internal"}'
 #: Gelato tries again after five seconds by itself; proxies and others read this.
 RETRY_AFTER: Final = [(b"retry-after", b"5")]
-#: Bodies up to this length may go the short way.
+#: Bodies up to this length may go the short way; reading a longer one pauses while it is worked on.
 _DIRECT_BYTES: Final = 65_536
 
 #: Sends an answer: status, body, further header lines.

@@ -67,12 +67,30 @@ class Running(Generic[T]):
         return [whole(each) if isinstance(each, Batch) else each for each in step]
 
 
-class Pipe(asyncio.Protocol):
+class _Socket(asyncio.Protocol):
+    """One established connection. Once the pipe has left it, what it still says is nobody's business."""
+
+    def __init__(self, pipe: "Pipe") -> None:
+        self.pipe: Pipe | None = pipe
+
+    def data_received(self, data: bytes) -> None:
+        """Answers have come."""
+        if self.pipe is not None:
+            self.pipe.received(self, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server has gone."""
+        if self.pipe is not None:
+            self.pipe.lost(exc)
+
+
+class Pipe:
     """One connection to one server, made on first use and made anew when it is lost."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
         self._connection: Any = None
+        self._socket: _Socket | None = None
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
@@ -98,11 +116,12 @@ class Pipe(asyncio.Protocol):
             self._transport.abort()
         self._lost(StoreUnavailable("Redis: the connection was closed"))
 
-    def data_received(self, data: bytes) -> None:
-        """Answers have come."""
-        self._reader.feed(data)
+    def received(self, socket: _Socket, data: bytes) -> None:
+        """Answers have come by a connection."""
+        reader = self._reader
+        reader.feed(data)
         try:
-            while (answer := self._reader.gets()) is not _NOTHING:
+            while self._socket is socket and (answer := reader.gets()) is not _NOTHING:
                 running = self._unanswered[0]
                 running.results.append(answer)
                 if len(running.results) == len(running.calls):
@@ -111,7 +130,7 @@ class Pipe(asyncio.Protocol):
         except (hiredis.HiredisError, IndexError):  # no answer that anybody asked for: whose is the next one?
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def lost(self, exc: Exception | None) -> None:
         """The server has gone."""
         self._lost(StoreUnavailable(f"Redis: the connection was lost ({type(exc).__name__ if exc else 'closed'})"))
 
@@ -138,14 +157,19 @@ class Pipe(asyncio.Protocol):
         try:
             await connection.connect()
             transport = connection._writer.transport
-        except (RedisError, OSError) as error:
+        except asyncio.CancelledError:
+            connection._close()
+            raise
+        except Exception as error:  # whatever it is: nobody is to wait for a connection that does not come
+            connection._close()
             self._connecting = None
             self._lost(StoreUnavailable(f"Redis: {type(error).__name__}: {error}"))
             return
         self._connecting = None
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._connection, self._transport = connection, transport
-        transport.set_protocol(self)
+        self._socket = _Socket(self)
+        transport.set_protocol(self._socket)
         unsent, self._unsent = self._unsent, deque()
         for running in unsent:
             if running.done is not None:
@@ -153,6 +177,9 @@ class Pipe(asyncio.Protocol):
 
     def _lost(self, error: StoreUnavailable) -> None:
         connection, self._connection, self._transport, self._connecting = self._connection, None, None, None
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.pipe = None
         if connection is not None:
             connection._close()
         running = [*self._unanswered, *self._unsent]

@@ -116,3 +116,12 @@ def test_a_server_that_is_not_there_fails_everybody_who_asks() -> None:
         await store.close()
 
     asyncio.run(asyncio.wait_for(nobody(), 10))
+
+
+def test_the_end_of_an_old_connection_is_no_business_of_the_new_one(on_pipe: Callable[[Test], None]) -> None:
+    async def test(pipe: Pipe) -> None:
+        for n in range(20):
+            assert await ask(pipe, one("ECHO", arguments=(f"{n}",))) == f"{n}".encode()
+            pipe.close()
+
+    on_pipe(test)
