@@ -18,7 +18,7 @@ test: $(VENV)/develops
 
 ## Faults by seed, with a report, and minutes of fuzzing: make faults SEED=7 MINUTES=10
 faults: $(VENV)/develops
-	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
+	PYTHONPATH=tests $(BIN)/python -m faults --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 	FUZZ_SECONDS=180 $(BIN)/python -m pytest -q tests/faults/test_fuzz.py
 
 ## The restore drill with so many orders, and its figures: make drill ORDERS=20000
@@ -27,11 +27,11 @@ drill: $(VENV)/develops
 
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops
-	PYTHONPATH=tests:tests/unit $(BIN)/python -m faults.heal --orders $(or $(ORDERS),500) --seed $(or $(SEED),1)
+	PYTHONPATH=tests $(BIN)/python -m faults.heal --orders $(or $(ORDERS),500) --seed $(or $(SEED),1)
 
 ## The running service against its OpenAPI description: make schemathesis SEED=1 SECONDS=300
 schemathesis: $(VENV)/develops
-	PYTHONPATH=tests:tests/unit $(BIN)/python -m support.conformance --seed $(or $(SEED),1) --seconds $(or $(SECONDS),300)
+	PYTHONPATH=tests $(BIN)/python -m support.conformance --seed $(or $(SEED),1) --seconds $(or $(SECONDS),300)
 
 ## The pictures of docs/how-to/console.md, taken of the console itself (needs chromium).
 screenshots: $(VENV)/develops

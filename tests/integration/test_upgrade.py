@@ -14,8 +14,8 @@ from support.events import incoming, item_status
 from support.orders import accept, document, fold_all, found_document
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process, Receiver
+from support.pure import as_document, fold, stored
 from support.server import Server
-from test_rollup_agrees_with_model import as_document, fold, stored
 
 from shared.rollup import STATE_FORMAT
 from shared.store import Store, folding, keys

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 from lifelike import lifelike_order
-from test_rollup_agrees_with_model import fold, stored
+from support.pure import fold, stored
 
 from shared import document, json_schemas
 

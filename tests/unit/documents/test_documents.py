@@ -20,7 +20,7 @@ from shared import tenants
 from shared.settings import Settings
 from shared.store import keys
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("deploy/**/*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 NAMES = {str(page.relative_to(ROOT)): page for page in PAGES}
 on_each_page = pytest.mark.parametrize("page", NAMES.values(), ids=NAMES)

@@ -14,7 +14,7 @@ from receiver import exposition
 from receiver.counts import Counts
 from shared.metrics import METRICS, Kind, Scope
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 ALERTS = (PROMETHEUS / "alerts.yml").read_text()
 DASHBOARD = orjson.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_bytes())
