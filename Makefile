@@ -23,7 +23,7 @@ faults: $(VENV)/develops
 
 ## The restore drill with so many orders, and its figures: make drill ORDERS=20000
 drill: $(VENV)/develops
-	DRILL_ORDERS=$(or $(ORDERS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/test_restoring.py
+	DRILL_ORDERS=$(or $(ORDERS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/deploy/test_restoring.py
 
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops
@@ -44,7 +44,7 @@ bench: $(VENV)/develops
 ## Memory and growth at full size.
 bench-scale: $(VENV)/develops
 	$(BIN)/gelato-rollup bench memory growth
-	LETTERS=200000 $(BIN)/python -m pytest -q tests/integration/test_letter_lists.py -k many_letters
+	LETTERS=200000 $(BIN)/python -m pytest -q tests/integration/dead_letters/test_letter_lists.py -k many_letters
 
 ## Write the reference pages that are made from the code.
 reference: $(VENV)/develops
