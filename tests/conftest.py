@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.commands import Answer, Gelato, run_command
 from support.mortal import Mortal
-from support.processes import Process, Receiver, environment
+from support.processes import Process, Receiver, environment, receiving
 from support.server import Server
 
 from shared.store import Store
@@ -83,6 +83,28 @@ def receiver(env: dict[str, str], tmp_path: Path) -> Iterator[Receiver]:
     receiver = Receiver(env, tmp_path / "receiver.log").start()
     yield receiver
     receiver.stop()
+
+
+@pytest.fixture(scope="module")
+def tenants() -> str:
+    """What the tenants file of `process` says: nothing, unless a folder or file of tests says something else."""
+    return ""
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    """The settings of `process`, as `tenants`."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def process(
+    session_server: Server, tmp_path_factory: pytest.TempPathFactory, tenants: str, settings: dict[str, str]
+) -> Iterator[Receiver]:
+    """One receiver for all tests of a file. They ask for it with a server that is empty for each: as `receiver`, where
+    their folder says that this is meant by it."""
+    with receiving(session_server.url, tmp_path_factory.mktemp("process"), tenants, **settings) as receiver:
+        yield receiver
 
 
 @pytest.fixture

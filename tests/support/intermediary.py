@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from support.processes import Receiver, environment
+from support.processes import Receiver, receiving
 from support.upstream import KEY, Upstream
 
 #: Two customers of one connector, two shops with one account of the order API, one tenant without any API.
@@ -104,15 +104,6 @@ def order(reference: str, *, items: int = 2, **more: Any) -> dict[str, Any]:
 @contextmanager
 def running(redis_url: str, home: Path, upstream: Upstream, **settings: str) -> Iterator[Intermediary]:
     """A receiver with these tenants, in front of an order API."""
-    (home / "tenants.toml").write_text(TENANTS.format(key=KEY, url=upstream.url))
-    environ = {
-        "GELATO_TENANTS_FILE": str(home / "tenants.toml"),
-        "GELATO_API_TIMEOUT_SECONDS": "1",
-        "GELATO_API_SETTLE_SECONDS": "0.3",
-        **settings,
-    }
-    receiver = Receiver(environment(redis_url, home / "var", **environ), home / "receiver.log").start()
-    try:
+    quick = {"GELATO_API_TIMEOUT_SECONDS": "1", "GELATO_API_SETTLE_SECONDS": "0.3", **settings}
+    with receiving(redis_url, home, TENANTS.format(key=KEY, url=upstream.url), **quick) as receiver:
         yield Intermediary(receiver, upstream)
-    finally:
-        receiver.stop()

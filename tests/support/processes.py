@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ SECRET = "a-secret-for-tests"
 OPS_TOKEN = "an-ops-token-for-tests"
 READ_TOKEN = "a-read-token-for-tests"
 TENANT_TOKEN = "a-tenant-token-for-tests"
+#: What a tenants file says of a tenant with a secret and tokens of its own.
+ACME = """
+[acme]
+secret = "acmes-secret"
+read_token = "acme-reads"
+tenant_token = "acme-posts"
+"""
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 
@@ -143,6 +151,19 @@ class Receiver(Process):
         """End it."""
         self.client.close()
         self.kill()
+
+
+@contextmanager
+def receiving(redis_url: str, home: Path, tenants: str = "", **settings: str) -> Iterator[Receiver]:
+    """A receiver that answers; `tenants` is what its tenants file says, if it has one."""
+    if tenants:
+        (home / "tenants.toml").write_text(tenants)
+        settings = {"GELATO_TENANTS_FILE": str(home / "tenants.toml"), **settings}
+    receiver = Receiver(environment(redis_url, home / "var", **settings), home / "receiver.log").start()
+    try:
+        yield receiver
+    finally:
+        receiver.stop()
 
 
 def fixture(name: str) -> bytes:

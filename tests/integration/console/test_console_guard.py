@@ -27,17 +27,13 @@ FORM_TOKEN = re.compile(r'name="form-token" value="([^"]+)"')
 
 
 @pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("console")
-    env = environment(session_server.url, home / "var", GELATO_TRUSTED_PROXIES="127.0.0.1")
-    receiver = Receiver(env, home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
+def settings() -> dict[str, str]:
+    return {"GELATO_TRUSTED_PROXIES": "127.0.0.1"}
 
 
 @pytest.fixture
 def receiver(process: Receiver, server: Server) -> Receiver:
-    """One receiver for this module, on a server that is empty for each test."""
+    """One receiver for this file, on a server that is empty for each test."""
     return process
 
 

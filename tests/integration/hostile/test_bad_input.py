@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from support.polling import eventually
-from support.processes import OPS_TOKEN, SECRET, Receiver, environment
+from support.processes import OPS_TOKEN, SECRET, Receiver
 from support.server import Server
 from support.webhooks import stored_keys
 
@@ -22,14 +22,6 @@ MIB = 1_048_576
 #: What a receiver may grow by under any attack below; at rest it has about 50 MiB.
 ROOM_MIB = 100
 MARK = "mark-of-a-payload-71f3"
-
-
-@pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("bad-input")
-    receiver = Receiver(environment(session_server.url, home / "var"), home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
 
 
 @pytest.fixture

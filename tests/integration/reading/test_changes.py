@@ -14,7 +14,7 @@ from support import events
 from support.listening import Listener
 from support.orders import accept, fold
 from support.polling import eventually
-from support.processes import OPS_TOKEN, READ_TOKEN, Receiver, environment, free_port
+from support.processes import ACME, OPS_TOKEN, READ_TOKEN, Receiver, environment, free_port
 from support.server import Server
 
 from receiver import changes as changes_module
@@ -25,28 +25,12 @@ from shared.settings import Settings
 from shared.store import AsyncStore, Store, keys
 from shared.store import changes as stored_changes
 
-TENANTS = """
-[acme]
-secret = "acmes-secret"
-read_token = "acme-reads"
-"""
 Listen = Callable[..., Listener]
 
 
 @pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("changes")
-    (home / "tenants.toml").write_text(TENANTS)
-    more = {"GELATO_TENANTS_FILE": str(home / "tenants.toml"), "GELATO_MAX_STREAMS_PER_TENANT": "5"}
-    receiver = Receiver(environment(session_server.url, home / "var", **more), home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(process: Receiver, server: Server) -> Receiver:
-    """One receiver for this module, on a server that is empty for each test."""
-    return process
+def settings() -> dict[str, str]:
+    return {"GELATO_MAX_STREAMS_PER_TENANT": "5"}
 
 
 @pytest.fixture
@@ -279,7 +263,7 @@ def test_a_quiet_connection_is_kept_alive_until_its_token_is_taken_away(
     monkeypatch.setattr(protocol, "HEADERS_SECONDS", 0.3)
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
     tenants = tmp_path / "tenants.toml"
-    tenants.write_text(TENANTS)
+    tenants.write_text(ACME)
     app = create_app(Settings.from_environment({**env, "GELATO_TENANTS_FILE": str(tenants)}))
     change(store, "A", 1, tenant="acme")
     with Inside(app) as inside:
@@ -287,7 +271,7 @@ def test_a_quiet_connection_is_kept_alive_until_its_token_is_taken_away(
         eventually(lambda: listener.comments > 8, what="signs of life, beyond the deadlines of a request")
         change(store, "A", 2, tenant="acme")
         listener.wait_for(2)
-        tenants.write_text(TENANTS.replace("acme-reads", "another"))
+        tenants.write_text(ACME.replace("acme-reads", "another"))
         app.state.service.reload()
         eventually(lambda: listener.ended, what="the end of a stream whose token is no longer known")
 

@@ -1,6 +1,5 @@
 """The list of orders over HTTP and on the command line, by filters and by search, beyond what one page looks at."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,27 +9,13 @@ from support import events
 from support.commands import Gelato
 from support.events import now_us
 from support.orders import accept, fold
-from support.processes import READ_TOKEN, Receiver, environment
+from support.processes import READ_TOKEN, Receiver
 from support.server import Server
 
 from shared.store import Store, keys
 from shared.store.intake import Incoming
 
 HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("list")
-    receiver = Receiver(environment(session_server.url, home / "var"), home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(process: Receiver, server: Server) -> Receiver:
-    """One receiver for this module, on a server that is empty for each test."""
-    return process
 
 
 def item(reference: str, status: str = "passed", *, hours: float = 0.0, **more: Any) -> Incoming:

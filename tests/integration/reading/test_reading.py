@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
-from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, environment
+from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver
 from support.server import Server
 
 from shared import canonical
@@ -20,12 +19,6 @@ from shared.store import Store, intake
 from shared.store.intake import Incoming
 from worker.shift import shift
 
-TENANTS = """
-[acme]
-secret = "acmes-secret"
-read_token = "acme-reads"
-tenant_token = "acme-posts"
-"""
 UNKNOWN = {"error": "unknown-order"}
 ODD_REFERENCES = [
     "a/b/c",
@@ -49,22 +42,6 @@ ODD_REFERENCES = [
     "0",
     "\\",
 ]
-
-
-@pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("reading")
-    (home / "tenants.toml").write_text(TENANTS)
-    env = environment(session_server.url, home / "var", GELATO_TENANTS_FILE=str(home / "tenants.toml"))
-    receiver = Receiver(env, home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(process: Receiver, server: Server) -> Receiver:
-    """One receiver for this module, on a server that is empty for each test."""
-    return process
 
 
 def event(reference: str = "REF-1", **more: Any) -> dict[str, Any]:

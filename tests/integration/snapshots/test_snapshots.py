@@ -8,19 +8,13 @@ from typing import Any
 import orjson
 import pytest
 from support.contents import all_texts
-from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, environment, fixture
+from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, fixture
 from support.server import Server
 
 from shared.settings import Settings
 from shared.store import Store, records
 from worker.shift import shift
 
-TENANTS = """
-[acme]
-secret = "acmes-secret"
-read_token = "acme-reads"
-tenant_token = "acme-posts"
-"""
 CREATED = orjson.loads(fixture("order-create-response.json"))
 FIRST, SECOND = CREATED["connectedOrderIds"]
 #: The documentation's examples, with the placeholders filled in as a real merchant's answer has them.
@@ -47,22 +41,6 @@ KEPT = {
     "orderId",
     "referenceId",
 }
-
-
-@pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("snapshots")
-    (home / "tenants.toml").write_text(TENANTS)
-    env = environment(session_server.url, home / "var", GELATO_TENANTS_FILE=str(home / "tenants.toml"))
-    receiver = Receiver(env, home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(process: Receiver, server: Server) -> Receiver:
-    """One receiver for this module, on a server that is empty for each test."""
-    return process
 
 
 def post(receiver: Receiver, content: Any, path: str = "/snapshots", token: str | None = OPS_TOKEN) -> Any:

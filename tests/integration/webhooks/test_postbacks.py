@@ -2,14 +2,12 @@
 
 import copy
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from jinja2.sandbox import SandboxedEnvironment
 from support.orders import document, fold
-from support.processes import ROOT, SECRET, Receiver, environment
-from support.server import Server
+from support.processes import ROOT, SECRET, Receiver
 
 from shared.store import Store
 
@@ -33,19 +31,6 @@ PACKAGE: dict[str, Any] = {
         "tracking": {"code": "1Z999", "url": "https://track.example.com/1Z999"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def process(session_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    home = tmp_path_factory.mktemp("postbacks")
-    receiver = Receiver(environment(session_server.url, home / "var"), home / "receiver.log").start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(process: Receiver, server: Server) -> Receiver:
-    return process
 
 
 def rendered(name: str, payload: dict[str, Any]) -> bytes:
