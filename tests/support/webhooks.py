@@ -1,11 +1,9 @@
 """Posting webhooks, and what became of them in Redis."""
 
-import socket
 from typing import Any
 
 from shared.store import Store, keys
 from support.orders import document, fold
-from support.processes import Receiver
 from support.server import Server
 
 ACME_OLD, ACME_NEW = "acmes-old-secret", "acmes-new-secret"
@@ -23,6 +21,8 @@ header = "Authorization"
 read_tokens = ["closed-reads"]
 """
 MIB = 1_048_576
+#: In payloads; no log says it.
+MARK = "mark-of-a-payload-71f3"
 
 
 def folded(store: Store, reference: str, tenant: str = "default") -> dict[str, Any]:
@@ -46,16 +46,3 @@ _OF_THE_PROCESSES = tuple(
 def stored_keys(server: Server) -> list[bytes]:
     """All keys that tell of what was received: not RQ's, nor what the processes say of themselves."""
     return sorted(key for key in server.client.keys("gelato:*") if not key.startswith(_OF_THE_PROCESSES))
-
-
-def raw_exchange(receiver: Receiver, request: bytes, *, seconds: float = 5.0) -> bytes:
-    """Send bytes and read until the first answer's end or the close."""
-    with socket.create_connection(("127.0.0.1", receiver.port), timeout=seconds) as connection:
-        connection.sendall(request)
-        received = b""
-        while b"\r\n\r\n" not in received or b"}" not in received:
-            part = connection.recv(65536)
-            if not part:
-                break
-            received += part
-        return received

@@ -8,8 +8,9 @@ import pytest
 from support.events import item_status
 from support.polling import eventually
 from support.processes import SECRET, Receiver
+from support.raw_http import first_answer
 from support.server import Server
-from support.webhooks import raw_exchange, stored_keys
+from support.webhooks import stored_keys
 
 HEAD = (
     "POST /webhooks/gelato HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {secret}\r\nContent-Length: {length}\r\n{more}\r\n"
@@ -120,4 +121,4 @@ def test_a_sender_that_does_not_wait_for_its_answer_has_its_event_kept(receiver:
         with socket.create_connection(("127.0.0.1", receiver.port)) as connection:
             connection.sendall(request(event(n)))
     eventually(lambda: sum(b":log:" in key for key in stored_keys(server)) == 20, what="all twenty to be stored")
-    assert raw_exchange(receiver, request(event(99), "Connection: close")).startswith(b"HTTP/1.1 200")
+    assert first_answer(receiver, request(event(99), "Connection: close")).startswith(b"HTTP/1.1 200")

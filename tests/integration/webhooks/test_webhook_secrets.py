@@ -9,8 +9,9 @@ import pytest
 from support.events import order_status
 from support.polling import eventually
 from support.processes import SECRET, Receiver
+from support.raw_http import first_answer
 from support.server import Server
-from support.webhooks import ACME_NEW, ACME_OLD, BEARER, MIB, folded, raw_exchange, stored_keys
+from support.webhooks import ACME_NEW, ACME_OLD, BEARER, MIB, folded, stored_keys
 
 from shared.store import Store
 
@@ -32,7 +33,7 @@ class TestTheSecret:
     def test_a_right_secret_for_a_tenant_that_has_none_is_wrong(
         self, receiver: Receiver, server: Server, tenant: str
     ) -> None:
-        answer = raw_exchange(
+        answer = first_answer(
             receiver,
             f"POST /webhooks/gelato/{tenant} HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {SECRET}\r\n"
             "Content-Length: 2\r\n\r\n{}".encode(),
@@ -128,7 +129,7 @@ def test_an_empty_tenant_is_no_tenant(receiver: Receiver) -> None:
 
 class TestTheOrderOfTheChecks:
     def test_the_secret_is_checked_before_the_body_is_read(self, receiver: Receiver) -> None:
-        answer = raw_exchange(
+        answer = first_answer(
             receiver,
             b"POST /webhooks/gelato HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nX-Webhook-Secret: no\r\n\r\n",
         )
@@ -138,7 +139,7 @@ class TestTheOrderOfTheChecks:
         assert receiver.post(b"x" * (2 * MIB), secret="wrong").status_code == 401
 
     def test_a_length_over_the_limit_is_refused_before_the_body_comes(self, receiver: Receiver, server: Server) -> None:
-        answer = raw_exchange(
+        answer = first_answer(
             receiver,
             f"POST /webhooks/gelato HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {SECRET}\r\n"
             f"Content-Length: {MIB + 1}\r\n\r\n".encode(),
@@ -153,7 +154,7 @@ class TestTheOrderOfTheChecks:
             "Transfer-Encoding: chunked\r\n\r\n"
         ).encode()
         # No last chunk: the answer comes although the body never ends.
-        answer = raw_exchange(receiver, head + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17)
+        answer = first_answer(receiver, head + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17)
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert answer.endswith(b'{"error":"too-large","limit":1048576}')
         assert stored_keys(server) == []
