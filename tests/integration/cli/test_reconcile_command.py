@@ -1,7 +1,7 @@
 """`gelato-rollup reconcile`: what it asks about, what it says, and its exit codes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,6 @@ from shared.clock import format_time
 from shared.store import Store, keys, reconciling
 
 Command = Callable[..., Answer]
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[Upstream]:
-    upstream = Upstream().start()
-    yield upstream
-    upstream.stop()
-
-
-@pytest.fixture
-def upstream(api: Upstream) -> Iterator[Upstream]:
-    api.clear()
-    yield api
-    api.clear()
 
 
 @pytest.fixture

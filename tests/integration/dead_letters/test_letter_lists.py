@@ -21,15 +21,6 @@ BEGIN = 1_700_000_000 * SECOND
 LETTERS = int(os.environ.get("LETTERS", "20000"))
 
 
-@pytest.fixture(scope="module")
-def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
-
-
 @pytest.fixture(params=["server", "cluster"])
 def anywhere(request: pytest.FixtureRequest) -> Iterator[Store]:
     """The store on one server, and on a cluster."""

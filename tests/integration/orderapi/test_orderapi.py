@@ -1,15 +1,14 @@
-"""The client of the order API, against a real HTTP server and a real Redis."""
+"""The client of the order API, against a real HTTP server and a real Redis: questions, answers, refusals."""
 
-import asyncio
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any, TypeVar
+from typing import Any
 
-import orjson
 import pytest
+from support.orderapi import BODY, QUICK, ask, connector, gelato
 from support.server import Server
 from support.upstream import KEY, Fault, Upstream
 
@@ -23,7 +22,6 @@ from shared.orderapi import (
     RateLimited,
     TimedOut,
     Unreachable,
-    pages,
     to_fold,
 )
 from shared.orderapi.client import retry_after_seconds
@@ -31,53 +29,6 @@ from shared.secret import Secret
 from shared.settings import Settings
 from shared.store import AsyncStore
 from shared.tenants import Api, Tenant
-
-T = TypeVar("T")
-BODY = orjson.dumps({"orderReferenceId": "REF-1", "items": [{"itemReferenceId": "mug", "quantity": 1}]})
-QUICK = Settings(api_timeout_seconds=2.0)
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[Upstream]:
-    upstream = Upstream().start()
-    yield upstream
-    upstream.stop()
-
-
-@pytest.fixture
-def upstream(api: Upstream, server: Server) -> Iterator[Upstream]:
-    api.clear()
-    yield api
-    api.clear()
-
-
-def gelato(url: str, key: str = KEY) -> Tenant:
-    return Tenant("acme", api=Api(Secret(key), {"url": url}))
-
-
-def connector(url: str) -> Tenant:
-    urls = {"submit_url": f"{url}/connector/submit", "get_url": f"{url}/connector/orders"}
-    urls["search_url"] = f"{url}/connector/search"
-    return Tenant("acme", customer_reference="customer-a", api=Api(Secret(KEY), urls))
-
-
-def ask(
-    server: Server,
-    tenant: Tenant,
-    what: Callable[[OrderApi], Awaitable[T]],
-    settings: Settings = QUICK,
-    *,
-    background: bool = False,
-) -> T:
-    async def run() -> T:
-        store = AsyncStore.from_url(server.url)
-        async with OrderApis(store, settings) as apis:
-            try:
-                return await what(apis.of(tenant, background=background))
-            finally:
-                await store.close()
-
-    return asyncio.run(run())
 
 
 class TestBothApis:
@@ -301,112 +252,6 @@ class TestTheKeyIsNowhere:
         apis = OrderApis(AsyncStore.from_url("redis://127.0.0.1:1"), QUICK)
         client: Any = apis.of(tenant)
         assert KEY not in repr(tenant) + repr(client.upstream) + repr(vars(client)) + client.upstream.name
-
-
-class TestTheRate:
-    def test_is_shared_by_all(self, server: Server, upstream: Upstream) -> None:
-        """Four clients, as in four processes, at 40 a second together: no second holds more."""
-        settings = Settings(api_timeout_seconds=10.0, api_requests_per_second=40.0)
-
-        async def process() -> None:
-            store = AsyncStore.from_url(server.url)
-            async with OrderApis(store, settings) as apis:
-                await asyncio.gather(*(apis.of(gelato(upstream.url)).get("x") for _ in range(18)))
-            await store.close()
-
-        async def all_of_them() -> None:
-            await asyncio.gather(*(process() for _ in range(4)))
-
-        asyncio.run(all_of_them())
-        times = sorted(asked.at for asked in upstream.asked)
-        assert len(times) == 72
-        most = max(sum(1 for other in times if at <= other < at + 1.0) for at in times)
-        assert most <= 43, "40, and what the way there may bunch"
-        assert times[-1] - times[0] < 3.0, "and it is used"
-
-    def test_live_calls_come_first(self, server: Server, upstream: Upstream) -> None:
-        settings = Settings(api_timeout_seconds=10.0, api_requests_per_second=20.0)
-
-        async def work() -> tuple[float, int]:
-            store = AsyncStore.from_url(server.url)
-            async with OrderApis(store, settings) as apis:
-                behind = apis.of(gelato(upstream.url), background=True)
-                tasks = [asyncio.create_task(behind.get("background")) for _ in range(40)]
-                await asyncio.sleep(1.0)
-                done = sum(task.done() for task in tasks)
-                begun = time.monotonic()
-                await apis.of(gelato(upstream.url)).get("live")
-                took = time.monotonic() - begun
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            await store.close()
-            return took, done
-
-        took, done = asyncio.run(work())
-        assert took < 0.3, "it did not queue behind forty others"
-        assert 1 <= done <= 13, "which have half of the rate"
-
-    def test_without_redis_each_process_paces_itself(self, upstream: Upstream) -> None:
-        settings = Settings(api_timeout_seconds=10.0, api_requests_per_second=100.0)
-
-        async def work() -> float:
-            store = AsyncStore.from_url("redis://127.0.0.1:1/0")
-            begun = time.monotonic()
-            async with OrderApis(store, settings) as apis:
-                await asyncio.gather(*(apis.of(gelato(upstream.url)).get("x") for _ in range(9)))
-            await store.close()
-            return time.monotonic() - begun
-
-        assert 0.75 < asyncio.run(work()) < 3.0
-        assert len(upstream.asked) == 9
-
-
-class TestPages:
-    @pytest.mark.parametrize(("orders", "asked"), [(0, 1), (3, 1), (4, 2), (9, 3)])
-    def test_all_orders_come(self, server: Server, upstream: Upstream, orders: int, asked: int) -> None:
-        made = [upstream.add(f"REF-{n}")["id"] for n in range(orders)]
-
-        async def work(api: OrderApi) -> list[str]:
-            return [order["id"] async for page in pages(api, {"startDate": "x"}, limit=4) for order in page.orders]
-
-        assert ask(server, gelato(upstream.url), work) == made
-        assert len(upstream.asked) == asked
-        assert all(each.json()["startDate"] == "x" for each in upstream.asked)
-
-    def test_one_may_go_on_where_another_left_off(self, server: Server, upstream: Upstream) -> None:
-        made = [upstream.add(f"REF-{n}")["id"] for n in range(9)]
-
-        async def first(api: OrderApi) -> int:
-            async for page in pages(api, {}, limit=4):
-                return page.following
-            raise AssertionError
-
-        following = ask(server, gelato(upstream.url), first)
-
-        async def rest(api: OrderApi) -> list[str]:
-            return [order["id"] async for page in pages(api, {}, limit=4, offset=following) for order in page.orders]
-
-        assert ask(server, gelato(upstream.url), rest) == made[4:]
-
-    def test_an_api_without_offsets_is_not_asked_for_ever(self, server: Server, upstream: Upstream) -> None:
-        upstream.fault_for = lambda _: Fault(200, body=b'{"orders":[{"id":"1"},{"id":"2"}]}')
-
-        async def work(api: OrderApi) -> int:
-            return len([page async for page in pages(api, {}, limit=2)])
-
-        assert ask(server, gelato(upstream.url), work) == 1
-
-    @pytest.mark.parametrize("fault", [Fault(400), Fault(200, body=b"<html>"), Fault(200, body=b'{"orders":{}}')])
-    def test_what_is_no_page_is_an_error(self, server: Server, upstream: Upstream, fault: Fault) -> None:
-        upstream.fault_for = lambda _: fault
-
-        async def work(api: OrderApi) -> None:
-            async for _ in pages(api, {}):
-                pass
-
-        with pytest.raises(Broken):
-            ask(server, gelato(upstream.url), work)
 
 
 class TestWhatIsFolded:
