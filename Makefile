@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal drill schemathesis screenshots bench bench-scale reference lint types ci lock clean
+.PHONY: run test faults heal drill rotation schemathesis screenshots bench bench-scale reference lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -24,6 +24,10 @@ faults: $(VENV)/develops
 ## The restore drill with so many orders, and its figures: make drill ORDERS=20000
 drill: $(VENV)/develops
 	DRILL_ORDERS=$(or $(ORDERS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/deploy/test_restoring.py
+
+## The secret rotated under load, with so many webhooks, and its figures: make rotation EVENTS=20000
+rotation: $(VENV)/develops
+	ROTATION_EVENTS=$(or $(EVENTS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/test_rotation.py
 
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops

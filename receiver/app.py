@@ -25,7 +25,8 @@ from receiver.webhooks import RETRY_AFTER, Webhooks
 from shared import log
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
-from shared.stop import die_with_parent
+from shared.stop import StopFlag, die_with_parent
+from shared.tenants import Tenants
 
 logger = log.get("receiver")
 
@@ -56,20 +57,23 @@ class Receiver:
         await self.app(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> Receiver:
-    """The application. Without settings they are read from the environment. Raises `ConfigurationError`."""
+def create_app(settings: Settings, found: Tenants | None = None) -> Receiver:
+    """The application, with tenants that were found already or those of the settings. Raises `ConfigurationError`."""
+    hung_up = StopFlag()
+    with contextlib.suppress(ValueError):  # not in a test's thread: only the main thread may listen for signals
+        signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with_parent(parent.pid)  # one of several: when uvicorn's supervisor is killed the port must become free
-    settings = settings or Settings.from_environment()
     log.configure(settings.log_level, settings.log_format, gathered=True)
-    service = Service.start(settings)
+    service = Service.start(settings, found)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # Not in a test's thread: only the main thread may listen for signals.
-        with contextlib.suppress(RuntimeError, ValueError):
+        with contextlib.suppress(RuntimeError, ValueError):  # a test's thread, as above
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+        if hung_up.is_set():  # one that came while this process started
+            service.reload()
         # What start-up has made stays: the collector need not look through it again and again. A request leaves no cycles.
         gc.collect()
         gc.freeze()

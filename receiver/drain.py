@@ -40,6 +40,8 @@ class Drain:
         self._task: asyncio.Task[None] | None = None
         #: Entries that Redis refused alone, and when they are tried again (monotonic seconds).
         self._refused: dict[int, float] = {}
+        #: Why it waits, as was last said: not again with each look.
+        self._said: str | None = None
 
     def start(self) -> None:
         """Begin to look after the spool."""
@@ -59,8 +61,11 @@ class Drain:
             try:
                 if (await self._spool.totals()).events:
                     await self._drain()
+                self._said = None
             except (StoreUnavailable, SpoolUnavailable) as error:
-                logger.warning("the spool waits", error=str(error))
+                if str(error) != self._said:
+                    logger.warning("the spool waits", error=str(error))
+                self._said = str(error)
             except Exception:
                 logger.exception("draining failed")  # and is tried again: a task that ended would tell nobody
 

@@ -8,6 +8,7 @@ import uvicorn
 from receiver import instance
 from receiver.app import create_app
 from receiver.direct import DirectProtocol
+from receiver.processes import Processes
 from shared import tenants
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -43,8 +44,9 @@ def run(settings: Settings, *, processes: int = 1) -> None:
     if processes == 1:
         uvicorn.Server(uvicorn.Config(create_app(settings), **options)).run()  # type: ignore[arg-type]
     else:
+        config = uvicorn.Config(create_app, factory=True, workers=processes, **options)  # type: ignore[arg-type]
         with instance.directory():
-            uvicorn.run("receiver.app:create_app", factory=True, workers=processes, **options)  # type: ignore[arg-type]
+            Processes(settings, config, [config.bind_socket()]).run()
 
 
 def check(settings: Settings) -> None:

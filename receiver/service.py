@@ -23,6 +23,7 @@ from shared.settings import Settings
 from shared.store import AsyncStore, due, durability, outages, reconciling
 from shared.store.durability import Promises
 from shared.store.intake import Acknowledgement
+from shared.tenants import Tenants
 
 logger = log.get("receiver")
 
@@ -87,16 +88,16 @@ class Service:
         self.reporting = Reporting(self.counts, self.door, self.feed)
 
     @classmethod
-    def start(cls, settings: Settings) -> "Service":
+    def start(cls, settings: Settings, found: Tenants | None = None) -> "Service":
         """Make the service of a process. Raises `ConfigurationError`; connects on first use."""
-        return cls(settings, Access(tenants.load(settings)), AsyncStore.from_url(settings.where()))
+        return cls(settings, Access(found or tenants.load(settings)), AsyncStore.from_url(settings.where()))
 
     def reload(self) -> None:
         """Read tenants, secrets and tokens again. A configuration that cannot be used changes nothing."""
         try:
             self.access = Access(tenants.load(self.settings))
         except ConfigurationError as error:
-            logger.error("tenants not reloaded, the previous ones stay in force", error=str(error))
+            logger.error(tenants.NOT_RELOADED, error=str(error))
         else:
             logger.info("tenants reloaded", tenants=len(self.access.tenants.by_name))
 

@@ -31,6 +31,8 @@ from shared.secret import Secret
 from shared.settings import DEFAULT_TENANT, Settings
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+#: What a process says once when it was told to read a file that cannot be used; what it cannot use stands beside it.
+NOT_RELOADED: Final = "tenants not reloaded, the previous ones stay in force: mend the file, and send SIGHUP again"
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: One word and its plural mean the same: a secret is a list of one.
 _LISTS: Final = {

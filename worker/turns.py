@@ -72,12 +72,12 @@ class Turns:
 
     def _schedule(self) -> None:
         """Give tenants that have an order API their first turns."""
-        self._reload = False
         every_ms = self._settings.reconcile_minutes * 60_000
         try:
             known = tenants.load(self._settings)
         except ConfigurationError as error:
-            logger.error("tenants not reloaded", error=str(error))
+            logger.error(tenants.NOT_RELOADED, error=str(error))
+            self._reload = False
             return
         with_api = [tenant.name for tenant in known if tenant.api.key is not None]
         without = sorted(tenant.name for tenant in known if tenant.api.key is None)
@@ -85,3 +85,4 @@ class Turns:
             logger.info("tenants without an order API are not reconciled", tenants=without[:20], number=len(without))
         if every_ms:
             self._store.run(reconciling.schedule({name: int(every_ms * random.uniform(*_FIRST)) for name in with_api}))
+        self._reload = False  # not before: the server may be away

@@ -1,7 +1,5 @@
 """`gelato-rollup receiver`."""
 
-import os
-
 import click
 
 from ops import secrets
@@ -20,5 +18,4 @@ def receiver(processes: int) -> None:
     settings = secrets.with_generated(Settings.from_environment())
     log.configure(settings.log_level, settings.log_format)
     check_urls(settings)
-    os.environ.update(secrets.environment_of(settings))
     server.run(settings, processes=processes)

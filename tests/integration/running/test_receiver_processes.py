@@ -3,12 +3,16 @@
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import pytest
+from support.events import order_status
 from support.polling import eventually
-from support.processes import Process, free_port
+from support.processes import Process, Receiver, free_port
+
+from shared.tenants import NOT_RELOADED
 
 
 def test_what_a_killed_parent_left_in_the_temporary_directory_goes_with_the_next_start(
@@ -43,3 +47,81 @@ def test_when_the_parent_is_killed_its_processes_end_too_and_the_port_is_free(st
             return True
 
     eventually(is_free, what="the port to be free")
+
+
+class TestTheTenantsFileOfSeveralProcesses:
+    @pytest.fixture
+    def tenants(self, tmp_path: Path) -> Path:
+        file = tmp_path / "tenants.toml"
+        file.write_text('[acme]\nsecret = "first"\n')
+        return file
+
+    @pytest.fixture
+    def receiver(self, env: dict[str, str], tmp_path: Path, tenants: Path) -> Iterator[Receiver]:
+        receiver = Receiver({**env, "GELATO_TENANTS_FILE": str(tenants)}, tmp_path / "several.log")
+        receiver.arguments = ["receiver", "--processes", "2"]
+        receiver.start()
+        eventually(lambda: len(started(receiver)) == 2, what="both processes to have started")
+        yield receiver
+        receiver.client.close()
+        receiver.terminate()
+
+    def test_a_sighup_has_each_of_them_read_it_and_ends_none(self, receiver: Receiver, tenants: Path) -> None:
+        before = children(receiver)
+        tenants.write_text('[acme]\nsecret = "second"\n')
+        receiver.send(signal.SIGHUP)
+        eventually(lambda: said(receiver, "tenants reloaded") == 2, what="both to have read it")
+        assert answers(receiver, "first") == {401}
+        assert answers(receiver, "second") == {200}
+        assert children(receiver) == before
+
+    def test_a_broken_one_is_told_once_and_the_old_tenants_stay_also_with_a_process_that_is_started_anew(
+        self, receiver: Receiver, tenants: Path
+    ) -> None:
+        tenants.write_text("[acme\nsecret = 'hunter2'")
+        receiver.send(signal.SIGHUP)
+        eventually(lambda: said(receiver, NOT_RELOADED), what="a word about it")
+        before = children(receiver)
+        os.kill(min(before), signal.SIGKILL)
+        eventually(lambda: len(started(receiver)) == 3, what="another in the dead one's place")
+        assert len(children(receiver)) == 2
+        assert answers(receiver, "first") == {200}
+        assert said(receiver, NOT_RELOADED) == 1
+        (line,) = [line for line in receiver.said() if line["event"] == NOT_RELOADED]
+        assert str(tenants) in line["error"]
+        text = receiver.log.read_text()
+        assert "Traceback" not in text
+        assert "hunter2" not in text
+        tenants.write_text('[acme]\nsecret = "second"\n')
+        receiver.send(signal.SIGHUP)
+        eventually(lambda: said(receiver, "tenants reloaded") == 2, what="both to have read the mended one")
+        assert answers(receiver, "second") == {200}
+
+    def test_one_that_comes_while_they_start_ends_none(self, receiver: Receiver, tenants: Path) -> None:
+        os.kill(min(children(receiver)), signal.SIGKILL)
+        tenants.write_text('[acme]\nsecret = "second"\n')
+        for _ in range(3):
+            receiver.send(signal.SIGHUP)
+        eventually(lambda: len(started(receiver)) == 3, what="another in the dead one's place")
+        eventually(lambda: answers(receiver, "second") == {200}, what="both to know the new one")
+        assert len(started(receiver)) == 3
+
+
+def children(receiver: Receiver) -> set[int]:
+    """The receiver's processes: those of its parent that multiprocessing has spawned to serve."""
+    found = Path(f"/proc/{receiver.pid}/task/{receiver.pid}/children").read_text().split()
+    return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def said(receiver: Receiver, event: str) -> int:
+    return sum(line["event"] == event for line in receiver.said())
+
+
+def started(receiver: Receiver) -> list[str]:
+    return [line["event"] for line in receiver.said() if line["event"] == "Application startup complete."]
+
+
+def answers(receiver: Receiver, secret: str) -> set[int]:
+    """The answers to acme's webhook, on so many connections that each process has answered."""
+    url, headers = f"{receiver.base}/webhooks/gelato/acme", {"X-Webhook-Secret": secret}
+    return {httpx.post(url, json=order_status(), headers=headers).status_code for _ in range(12)}
