@@ -27,7 +27,7 @@ drill: $(VENV)/develops
 
 ## The secret rotated under load, with so many webhooks, and its figures: make rotation EVENTS=20000
 rotation: $(VENV)/develops
-	ROTATION_EVENTS=$(or $(EVENTS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/test_rotation.py
+	ROTATION_EVENTS=$(or $(EVENTS),20000) $(BIN)/python -m pytest -q -s -n 0 tests/integration/webhooks/test_rotation.py
 
 ## Losses, an outage, and reconciliation of 500 orders: make heal ORDERS=500 SEED=1
 heal: $(VENV)/develops

@@ -5,10 +5,16 @@ set -euo pipefail
 cli=$(command -v "${CLI:-redis-cli}" || command -v valkey-cli)
 url=$1 stream=gelato:changes group=shipping consumer=shipping-1
 
-ask() { "$cli" -u "$url" --no-auth-warning --csv "$@"; }
+where=(-u "$url")
+if [[ $url == unix://* ]]; then # what `make run` writes into var/redis-url
+  path=${url#unix://}
+  where=(-s "${path%%\?*}")
+fi
+
+ask() { "$cli" "${where[@]}" -e --no-auth-warning --csv "$@"; }
 
 for reference in "${@:2}"; do
-  "$cli" -u "$url" --no-auth-warning --raw GET "gelato:order:{default/$reference}" # empty for an order that is not known
+  "$cli" "${where[@]}" --no-auth-warning --raw GET "gelato:order:{default/$reference}" # empty for an order that is not known
 done
 
 # A new group begins now; one that is there goes on where it was.

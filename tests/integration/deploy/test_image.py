@@ -119,7 +119,7 @@ def test_the_image_takes_in_and_folds_as_a_user_who_can_write_to_its_data_alone(
         ]
     base = f"http://127.0.0.1:{port}"
     try:
-        eventually(lambda: answers(f"{base}/healthz"), what="the receiver to answer")
+        eventually(lambda: answers(f"{base}/healthz"), seconds=40, what="the receiver to answer")
         event = fixture("itemStatus-os_3193599925.json")
         posted = httpx.post(f"{base}/webhooks/gelato", content=event, headers={"X-Webhook-Secret": SECRET})
         assert posted.json()["result"] == "accepted"

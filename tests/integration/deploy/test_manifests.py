@@ -65,7 +65,8 @@ def test_all_that_the_image_copies_is_let_through_and_nothing_else() -> None:
 
 
 def test_the_compose_file_is_what_the_specification_says() -> None:
-    judged(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose" / "compose.yaml")
+    files = [DEPLOY / "compose" / name for name in ("compose.yaml", "tenants.yaml")]
+    judged(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files)
 
 
 @pytest.mark.parametrize("name", list(COMPOSE["services"]))
@@ -178,15 +179,40 @@ def test_what_selects_pods_finds_some_and_secrets_are_among_the_examples() -> No
 # systemd
 
 
+@pytest.mark.parametrize("more", [None, "tenants.conf"])
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
-def test_the_units_are_sound_and_exposed_as_little_as_a_network_service_can_be(unit: Path, tmp_path: Path) -> None:
+def test_the_units_are_sound_and_exposed_as_little_as_a_network_service_can_be(
+    unit: Path, more: str | None, tmp_path: Path
+) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed (Debian: systemd)")
     installed = tmp_path / unit.name  # with a program that is there
     installed.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
+    if more is not None:
+        (tmp_path / f"{unit.name}.d").mkdir()
+        shutil.copy(DEPLOY / "systemd" / more, tmp_path / f"{unit.name}.d" / more)
     assert judged("systemd-analyze", "verify", "--man=no", installed) == ""
     said = judged("systemd-analyze", "security", "--offline=true", "--threshold=15", installed)
     assert re.search(r"Overall exposure level for \S+: 1\.[0-5] OK", said)
+
+
+def test_a_service_reads_its_tenants_again_where_each_deployment_puts_them() -> None:
+    """A reload makes systemd's copy anew; the containers have a directory, in which a file may be replaced."""
+    said = (DEPLOY / "systemd" / "tenants.conf").read_text()
+    (before,) = re.findall(r"^ExecStartPre=(.+)$", said, re.MULTILINE)
+    assert re.findall(r"^ExecReload=(.*)$", said, re.MULTILINE) == ["", before, "/bin/kill -HUP $MAINPID"]
+    override = yaml.safe_load((DEPLOY / "compose" / "tenants.yaml").read_text())["services"]
+    for name in ("receiver", "worker"):
+        assert name in COMPOSE["services"]
+        (volume,) = override[name]["volumes"]
+        _, directory, _ = volume.split(":")
+        file = override[name]["environment"]["GELATO_TENANTS_FILE"]
+        assert str(Path(file).parent) == directory
+        (pod,) = [pod for pod in PODS.values() if pod["metadata"]["labels"]["app"] == name]
+        assert {"name": "tenants", "mountPath": directory, "readOnly": True} in pod["spec"]["containers"][0][
+            "volumeMounts"
+        ]
+        assert pod["spec"]["securityContext"]["fsGroup"] == pod["spec"]["securityContext"]["runAsGroup"]
 
 
 def test_each_unit_has_a_directory_of_its_own() -> None:

@@ -154,3 +154,18 @@ def test_no_change_is_missed_by_a_program_that_is_killed_and_started_again(
     second = run()
     second.tells("given", "not-given", "afterwards")
     eventually(lambda: groups(deployed)[0]["pending"] == 0, what="all to be acknowledged")
+
+
+def test_no_change_is_missed_when_the_server_is_restarted_under_it(
+    run: Callable[..., Program], store: Store, deployed: Deployed
+) -> None:
+    program = run()
+    eventually(lambda: has_group(deployed), what="the group")
+    change(store, "before")
+    program.tells("before")
+    eventually(lambda: groups(deployed)[0]["pending"] == 0, what="that one to be acknowledged")
+    deployed.kill()
+    deployed.start()
+    eventually(lambda: change(store, "after") or True, what="the store to be connected again")
+    program.tells("after")
+    eventually(lambda: groups(deployed)[0]["pending"] == 0, what="all to be acknowledged")
