@@ -19,7 +19,7 @@ from receiver.console import site as console
 from receiver.http import Json
 from receiver.metrics import Metrics
 from receiver.openapi import serving as openapi
-from receiver.routes import Refused, RequestLog, UndecodedPath, refused
+from receiver.routes import ByReference, Refused, RequestLog, UndecodedPath, refused
 from receiver.service import Service
 from receiver.webhooks import RETRY_AFTER, Webhooks
 from shared import log
@@ -87,17 +87,11 @@ def create_app(settings: Settings, found: Tenants | None = None) -> Receiver:
         routes=[
             Route("/snapshots", snapshots.post, methods=["POST"]),
             Route("/tenants/{tenant}/snapshots", snapshots.post, methods=["POST"]),
-            Route("/orders", order_list.listed),
-            Route("/orders/{reference}", orders.one),
-            Route("/orders/{reference}/events", orders.events),
+            *_of_orders(""),
+            *_of_orders("/tenants/{tenant}"),
             Route("/tenants/{tenant}/gelato/orders", gelato.submit, methods=["POST"]),
             Route("/tenants/{tenant}/gelato/orders:search", gelato.search, methods=["POST"]),
             Route("/tenants/{tenant}/gelato/orders/{order_id}", gelato.get),
-            Route("/tenants/{tenant}/orders", order_list.listed),
-            Route("/tenants/{tenant}/orders/{reference}", orders.one),
-            Route("/tenants/{tenant}/orders/{reference}/events", orders.events),
-            Route("/orders/{reference}/changes", changes.of_order),
-            Route("/tenants/{tenant}/orders/{reference}/changes", changes.of_order),
             *dead_letters.ROUTES,
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
@@ -117,6 +111,19 @@ def create_app(settings: Settings, found: Tenants | None = None) -> Receiver:
     app.router.redirect_slashes = False
     app.state.service = service
     return Receiver(app, webhooks)
+
+
+def _of_orders(before: str) -> list[Route]:
+    """The routes of a tenant's orders; each of one order by its reference in the path, and by `?reference=`."""
+    return [
+        ByReference(f"{before}/orders", orders.one),
+        ByReference(f"{before}/orders/events", orders.events),
+        ByReference(f"{before}/orders/changes", changes.of_order),
+        Route(f"{before}/orders", order_list.listed),
+        Route(f"{before}/orders/{{reference}}", orders.one),
+        Route(f"{before}/orders/{{reference}}/events", orders.events),
+        Route(f"{before}/orders/{{reference}}/changes", changes.of_order),
+    ]
 
 
 async def _http_error(request: Request, error: Exception) -> Json:

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from receiver.http import Json
-from receiver.orders import one
 from receiver.routes import Refused, query_flag, query_number, query_time, service_of, tenant_of
 from shared import statuses
 from shared.clock import SECOND, parse_time
@@ -36,13 +35,11 @@ _SUMMARY: Final = (
 
 
 async def listed(request: Request) -> Response:
-    """`GET /orders`: summaries, newest first; with `?reference=`, that order's document.
+    """`GET /orders`: summaries, newest first.
 
     With `?q=` those that have this reference, Gelato order id, tracking code or item; with `?idleSince=` open ones whose
     last event was received before that time, longest silent first.
     """
-    if "reference" in request.query_params:
-        return await one(request)
     tenant = tenant_of(request)
     wanted = _Wanted.by(request)
     limit = query_number(request, "limit", 50, 500)

@@ -1,15 +1,18 @@
 """What the token-guarded routes share: who asks, for which tenant, for which order.
 
 Paths are routed as they were sent, percent-encoding and all (`UndecodedPath`): a slash inside a reference, sent as `%2F`,
-stays a part of the reference. References and tenants are decoded here.
+stays a part of the reference. References and tenants are decoded here. A reference may stand in `?reference=` instead
+(`ByReference`): clients and proxies on the way resolve `.` and `..`, and some decode or refuse `%2F`.
 """
 
 import math
+import re
 import time
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.requests import Request
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.access import Holder, Role
@@ -23,6 +26,7 @@ logger = log.get("receiver.http")
 
 #: Asked for every few seconds, by machines: no line each.
 _QUIET = ("/healthz", "/readyz", "/metrics")
+_COLON = re.compile("%3a", re.IGNORECASE)
 _RANK = {Role.READ: 0, Role.TENANT: 1, Role.OPS: 2}
 
 
@@ -44,7 +48,11 @@ async def refused(request: Request, error: Exception) -> Json:
 
 
 class UndecodedPath:
-    """Middleware: routes see the path as it was sent. A path that is not ASCII is none of ours."""
+    """Middleware: routes see the path as it was sent. A path that is not ASCII is none of ours.
+
+    But for the colon, which some clients encode: it parts nothing from anything. `orders%3Asearch` is `orders:search`, and
+    within a reference, which is decoded later, it means the same.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,10 +61,21 @@ class UndecodedPath:
         """Pass a request on with its raw path."""
         raw: bytes | None = scope.get("raw_path")
         if scope["type"] == "http" and raw is not None:
-            path = raw.partition(b"?")[0].decode("ascii", errors="replace")
+            path = _COLON.sub(":", raw.partition(b"?")[0].decode("ascii", errors="replace"))
             if path != scope["path"]:
                 scope = {**scope, "path": path}
         await self._app(scope, receive, send)
+
+
+class ByReference(Route):
+    """A route of one order that is named by `?reference=`; without that, the path belongs to the routes behind this one."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is meant for this route."""
+        match, found = super().matches(scope)
+        if match is Match.NONE or _references(scope):
+            return match, found
+        return Match.NONE, {}
 
 
 class RequestLog:
@@ -128,16 +147,25 @@ def tenant_of(request: Request, *, least: Role = Role.READ, unknown: str = "not-
 
 
 def reference_of(request: Request) -> str:
-    """The reference in a path, or in `?reference=`. Refuses with 404 what cannot be one."""
+    """The reference in a path, or in `?reference=`. Refuses with 404 what cannot be one, several with 400."""
     escaped = request.path_params.get("reference")
+    given = _references(request.scope) if escaped is None else [unquote_to_bytes(escaped)]
+    if len(given) != 1:
+        raise Refused(400, {"error": "invalid-query", "detail": "reference: given more than once"})
     try:
-        reference = request.query_params["reference"] if escaped is None else unquote(escaped, errors="strict")
+        reference = given[0].decode()
     except UnicodeDecodeError:
-        raise Refused(404, {"error": "unknown-order"}) from None
+        reference = ""
     if not reference:
         raise Refused(404, {"error": "unknown-order"})
     request.scope["said"]["order"] = reference
     return reference
+
+
+def _references(scope: Scope) -> list[bytes]:
+    """The references in a query string, decoded to bytes: what is no UTF-8 must not be taken for some other reference."""
+    parts = [part.partition(b"=") for part in scope["query_string"].replace(b"+", b" ").split(b"&")]
+    return [unquote_to_bytes(value) for name, _, value in parts if unquote_to_bytes(name) == b"reference"]
 
 
 def query_flag(request: Request, name: str) -> bool | None:

@@ -32,10 +32,13 @@ _FILTERS: Final = (
     query("updatedSince", MOMENT, "Those that changed at or after this time."),
     query("idleSince", MOMENT, "Open ones whose last event was received before this time, longest silent first."),
     query("q", TEXT, "Those with this reference, Gelato order id, tracking code or item."),
-    query("reference", TEXT, "The document of this one order, instead of a list: for references that fit in no path."),
+    query(
+        "reference", TEXT, "The document of this one order, instead of a list: for references that survive in no path."
+    ),
     query("limit", number(500, 50), "Orders on a page."),
     query("cursor", CURSOR, "Where to go on."),
 )
+_BY_REFERENCE: Final = {**query("reference", TEXT, "The `orderReferenceId`, whatever it is made of."), "required": True}
 _READ: Final = ("Unauthorized", "UnknownOrder", "TooMany", "Unavailable")
 
 
@@ -45,12 +48,14 @@ def paths() -> Json:
 
 
 def _of(before: str, name: str, tenant: tuple[Json, ...]) -> Json:
-    order = [*tenant, _REFERENCE]
+    order, named = [*tenant, _REFERENCE], [*tenant, _BY_REFERENCE]
     made: Json = {
         f"{before}/orders": {"get": _listed(name)},
         f"{before}/orders/{{reference}}": {"parameters": order, "get": _one(name)},
-        f"{before}/orders/{{reference}}/events": {"parameters": order, "get": _events(name)},
-        f"{before}/orders/{{reference}}/changes": {"parameters": order, "get": _changes(name)},
+        f"{before}/orders/{{reference}}/events": {"parameters": order, "get": _events(f"{name}Order")},
+        f"{before}/orders/{{reference}}/changes": {"parameters": order, "get": _changes(f"{name}Order")},
+        f"{before}/orders/events": {"parameters": named, "get": _events(f"{name}NamedOrder")},
+        f"{before}/orders/changes": {"parameters": named, "get": _changes(f"{name}NamedOrder")},
     }
     if tenant:
         made[f"{before}/orders"]["parameters"] = list(tenant)
@@ -101,7 +106,7 @@ def _events(name: str) -> Json:
     }
     answers = {"200": answer("A page, by time of receipt.", page), **shared("Invalid", *_READ)}
     parameters = (query("limit", number(1_000, 1_000), "Events on a page."), query("cursor", CURSOR, "Where to go on."))
-    return operation(f"list{name}OrderEvents", "List an order's raw events", "orders", READERS, answers, parameters)
+    return operation(f"list{name}Events", "List an order's raw events", "orders", READERS, answers, parameters)
 
 
 def _changes(name: str) -> Json:
@@ -121,7 +126,7 @@ def _changes(name: str) -> Json:
     )
     answers = {
         "200": answer("It goes on until somebody closes it.", event, kind="text/event-stream"),
-        **shared(*_READ),
+        **shared("Invalid", *_READ),
         "503": busy,
     }
     last: Json = {
@@ -130,7 +135,7 @@ def _changes(name: str) -> Json:
         "schema": TEXT,
         "description": "Go on behind this event, with what was missed.",
     }
-    return operation(f"follow{name}Order", "Follow an order's changes", "orders", READERS, answers, (last,))
+    return operation(f"follow{name}", "Follow an order's changes", "orders", READERS, answers, (last,))
 
 
 _RETRY: Final[Json] = {"Retry-After": {"required": True, "schema": TEXT}}

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from support.intermediary import Intermediary, running
@@ -271,6 +272,25 @@ class TestWhatIsFolded:
         url = f"/tenants/{tenant}/gelato/orders:search"
         assert gelato.receiver.client.post(url, content=body, headers=headers).status_code == 200
         assert b"123456789012345678901234567890" in upstream.asked[-1].body
+
+    @pytest.mark.parametrize("colon", ["%3A", "%3a"])
+    def test_a_search_may_come_with_its_colon_encoded(
+        self, gelato: Intermediary, upstream: Upstream, colon: str
+    ) -> None:
+        url = httpx.URL(gelato.receiver.base).copy_with(raw_path=f"/tenants/acme/gelato/orders{colon}search".encode())
+        headers = {"Authorization": "Bearer acme-posts"}
+        answer = gelato.receiver.client.post(url, content=b"{}", headers=headers)
+        assert (answer.status_code, answer.json()) == (200, {"orders": []})
+        assert [asked.path for asked in upstream.asked] == ["/connector/search"]
+        assert gelato.receiver.client.get(url, headers=headers).status_code == 405
+        said(gelato, route="/tenants/{tenant}/gelato/orders:search", method="GET", status=405)
+
+    @pytest.mark.parametrize("path", ["orders%253Asearch", "orders%3Asearch%2F", "orders%2Fsearch", "orders%3search"])
+    def test_nothing_else_is_decoded_for_the_routes(self, gelato: Intermediary, upstream: Upstream, path: str) -> None:
+        url = httpx.URL(gelato.receiver.base).copy_with(raw_path=f"/tenants/acme/gelato/{path}".encode())
+        answer = gelato.receiver.client.post(url, content=b"{}", headers={"Authorization": "Bearer acme-posts"})
+        assert (answer.status_code, answer.json()) == (404, {"error": "not-found"})
+        assert upstream.asked == []
 
     def test_what_was_placed_elsewhere_is_known_once_it_was_found(
         self, gelato: Intermediary, upstream: Upstream, store: Store

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -51,6 +52,17 @@ def change(store: Store, reference: str, n: int, tenant: str = "default") -> Non
     """Another version of an order."""
     accept(store, events.webhook(reference, n, tenant=tenant))
     fold(store)
+
+
+@pytest.mark.parametrize("reference", ["..", "a/b", "changes", "100%"])
+def test_an_order_is_followed_by_any_reference(
+    receiver: Receiver, store: Store, listen: Listen, reference: str
+) -> None:
+    change(store, reference, 1)
+    listener = listen(f"/orders/changes?reference={quote(reference, safe='')}")
+    assert listener.wait_for(1).data["orderReferenceId"] == reference
+    change(store, reference, 2)
+    assert listener.wait_for(2).name == "change"
 
 
 def test_the_document_comes_first_then_each_new_version(

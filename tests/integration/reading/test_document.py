@@ -30,6 +30,10 @@ ODD_REFERENCES = [
     ".",
     "x/events",
     "events",
+    "changes",
+    "a//b/",
+    "/",
+    "%3A:",
     " ",
     "0",
     "\\",
@@ -57,6 +61,31 @@ class TestOneDocument:
     def test_what_cannot_be_a_reference_is_unknown(self, receiver: Receiver, path: str) -> None:
         answer = raw_get(receiver, path)
         assert (answer.status_code, answer.json()) == (404, UNKNOWN)
+
+    @pytest.mark.parametrize("path", ["/orders", "/orders/events", "/orders/changes", "/tenants/default/orders/events"])
+    def test_what_cannot_be_a_reference_is_none_in_a_query_either(
+        self, receiver: Receiver, store: Store, path: str
+    ) -> None:
+        receiver.post(order_status(orderReferenceId="\ufffd"))
+        fold(store)
+        for escaped in ("%FF", "%C3%28", ""):
+            answer = raw_get(receiver, f"{path}?reference={escaped}")
+            assert (answer.status_code, answer.json()) == (404, UNKNOWN)
+
+    @pytest.mark.parametrize("path", ["/orders", "/orders/events", "/orders/changes"])
+    def test_two_references_are_not_chosen_among(self, receiver: Receiver, store: Store, path: str) -> None:
+        receiver.post(order_status(orderReferenceId="REF-1"))
+        fold(store)
+        answer = raw_get(receiver, f"{path}?reference=REF-1&%72eference=REF-2")
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid-query")
+
+    def test_orders_that_are_called_like_a_route_have_their_routes(self, receiver: Receiver, store: Store) -> None:
+        for name in ("events", "changes"):
+            receiver.post(order_status(orderReferenceId=name))
+            fold(store)
+            for path in (f"/orders/{name}", f"/orders/{name}?limit=1", f"/orders?reference={name}"):
+                assert raw_get(receiver, path).json()["orderReferenceId"] == name
+            assert len(raw_get(receiver, f"/orders/{name}/events").json()["events"]) == 1
 
     def test_an_order_that_is_not_folded_yet_is_unknown(self, receiver: Receiver) -> None:
         receiver.post(order_status())
@@ -102,8 +131,13 @@ class TestOneDocument:
             answer = raw_get(receiver, path)
             assert answer.status_code == 200, path
             assert answer.json()["orderReferenceId"] == reference
-        (entry,) = raw_get(receiver, f"/orders/{escaped}/events").json()["events"]
-        assert entry["event"]["orderReferenceId"] == reference
+        for path in (
+            f"/orders/{escaped}/events",
+            f"/orders/events?reference={escaped}",
+            f"/tenants/default/orders/events?reference={escaped}",
+        ):
+            (entry,) = raw_get(receiver, path).json()["events"]
+            assert entry["event"]["orderReferenceId"] == reference
         (summary,) = receiver.get("/orders").json()["orders"]
         assert summary["orderReferenceId"] == reference
 

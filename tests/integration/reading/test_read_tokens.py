@@ -8,7 +8,7 @@ from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Recei
 from shared.store import Store
 
 UNKNOWN = {"error": "unknown-order"}
-ORDER_ROUTES = ["/orders/{}", "/orders/{}/events", "/orders?reference={}"]
+ORDER_ROUTES = ["/orders/{}", "/orders/{}/events", "/orders?reference={}", "/orders/events?reference={}"]
 TENANT_ROUTES = ["/tenants/acme" + route for route in ORDER_ROUTES]
 
 

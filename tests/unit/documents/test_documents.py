@@ -173,7 +173,7 @@ def test_every_key_is_in_the_reference() -> None:
 def test_every_route_is_in_the_reference() -> None:
     page = (ROOT / "docs" / "reference" / "http.md").read_text()
     said: set[tuple[str, str]] = set()
-    for methods, path in re.findall(r"`([A-Z|\\]+) ([^`?]+)`", page):
+    for methods, path in re.findall(r"`([A-Z|\\]+) ([^`?]+)(?:\?[^`]*)?`", page):
         for method in methods.replace("\\", "").split("|"):
             prefixes = ("", "/tenants/{}") if path.startswith("...") else ("",)
             said |= {(method, prefix + re.sub(r"\{\w+\}", "{}", path.removeprefix("..."))) for prefix in prefixes}
