@@ -60,14 +60,15 @@ class DirectProtocol(PatientProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins; its scope is made when it is known to need one."""
-        self._in_headers = True
+        self._in_headers = self._in_request = True
         self._head_bytes = 0
         self.url = b""
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header is here."""
-        self.headers.append((name.lower(), value))
+        """One header is here, or a trailer: those are nobody's."""
+        if self._in_headers:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decide the way of a request."""
@@ -89,6 +90,7 @@ class DirectProtocol(PatientProtocol):
         if self._tenant is None:
             super().on_body(body)
         else:
+            self._head_bytes = 0
             self._body = self._body + body if self._body else body
 
     def on_message_complete(self) -> None:
@@ -98,6 +100,8 @@ class DirectProtocol(PatientProtocol):
             super().on_message_complete()
             return
         self._tenant = None
+        self._in_request = False
+        self._stop_clock()
         turn = self._turn
         turn.more_body = False
         turn.keep_alive = turn.keep_alive and self.parser.should_keep_alive()
@@ -141,7 +145,7 @@ class DirectProtocol(PatientProtocol):
         for name, value in headers:
             HttpToolsProtocol.on_header(self, name, value)
         self.url = url
-        HttpToolsProtocol.on_headers_complete(self)
+        PatientProtocol.on_headers_complete(self)
 
     def _answer(self, status: int, body: bytes, headers: bytes = b"") -> None:
         """Answer the request that was taken. `headers` are whole lines."""

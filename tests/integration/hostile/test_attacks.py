@@ -124,13 +124,17 @@ class TestConnections:
             assert sorted(took)[25] < 0.25
         assert receiver.get("/healthz").status_code == 200
 
-    @pytest.mark.parametrize("what", ["nothing", "headers", "body", "body of a webhook"])
+    @pytest.mark.parametrize(
+        "what", ["nothing", "line breaks", "line breaks after an answer", "headers", "body", "body of a webhook"]
+    )
     def test_a_dawdler_is_let_go_at_its_deadline(self, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(protocol, "HEADERS_SECONDS", 0.3)
         monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
         head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
         sent = {
             "nothing": b"",
+            "line breaks": b"\r\n",
+            "line breaks after an answer": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
             "headers": head % b"/",
             "body": head % b"/" + b"\r\n{",
             "body of a webhook": head % b"/webhooks/gelato" + b"\r\n{",
@@ -146,13 +150,15 @@ class TestConnections:
                         part = connection.recv(65536)
                     except TimeoutError:
                         if what != "nothing":
-                            connection.sendall(b"x")  # a byte now and then does not help
+                            # A byte now and then does not help.
+                            connection.sendall(b"\r\n" if what.startswith("line") else b"x")
                         continue
                     if not part:
                         break
                     received += part
             assert 0.2 < time.monotonic() - began < 3
-        assert received[:12] in (b"", b"HTTP/1.1 408")
+        answered = b"HTTP/1.1 200" if what == "line breaks after an answer" else b"HTTP/1.1 408"
+        assert received[:12] in (b"", answered)
 
 
 @contextlib.contextmanager
