@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from support.hostile import REFERENCE, Victim
 from support.intermediary import Intermediary, running
+from support.orders import document, fold
 from support.server import Server
 from support.upstream import Upstream
+
+from shared.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +30,21 @@ def gelato(process: Intermediary, server: Server) -> Iterator[Intermediary]:
 @pytest.fixture
 def upstream(gelato: Intermediary) -> Upstream:
     return gelato.upstream
+
+
+@pytest.fixture
+def victim(gelato: Intermediary, upstream: Upstream, store: Store) -> Victim:
+    """acme, with an order that was submitted here and one that was not."""
+    upstream.split = 2
+    made = gelato.submit(REFERENCE, key="acmes-key").json()
+    upstream.split = 1
+    elsewhere = upstream.add("ACME-ELSEWHERE", "customer-a")["id"]
+    event = {"object": "orderStatus", "id": "e-1", "orderId": made["id"], "orderReferenceId": REFERENCE}
+    gelato.receiver.post({**event, "fulfillmentStatus": "printed"}, tenant="acme", secret="acmes-secret")
+    letter = gelato.receiver.post({**event, "orderId": None}, tenant="acme", secret="acmes-secret").json()["deadLetter"]
+    fold(store)
+    assert document(store, REFERENCE, "acme")["status"] == "created"
+    gelato.submit("BETAS-OWN", tenant="beta")
+    fold(store)
+    upstream.asked.clear()
+    return Victim(made["id"], made["connectedOrderIds"][1], elsewhere, letter)

@@ -21,15 +21,6 @@ USER, PASSWORD = "gelato", "a-password"
 
 
 @pytest.fixture
-def replicated(tmp_path: Path) -> Iterator[Replicated]:
-    servers = Replicated(tmp_path / "servers")
-    try:
-        yield servers.start()
-    finally:
-        servers.stop()
-
-
-@pytest.fixture
 def receiver(replicated: Replicated, tmp_path: Path) -> Iterator[Receiver]:
     """A receiver with a user of its own at the servers."""
     for node in (replicated.primary, *replicated.replicas):

@@ -143,7 +143,7 @@ def test_a_mark_of_an_order_that_is_gone_is_cleared(store: Store, server: Server
 def test_erasing_an_order_leaves_no_trace(
     store: Store, server: Server, start: Callable[..., Process], state: str
 ) -> None:
-    reference, neighbour = "Zoë/4711", "Zoë/4712"
+    reference, neighbour = "Zoë/to-be-erased", "Zoë/to-be-kept"  # no text that a number may hold by chance
     accept(store, webhook(neighbour))
     accept(store, *(webhook(reference, n) for n in range(40 if state == "packed" else 3)))
     policy = POLICY
@@ -154,13 +154,13 @@ def test_erasing_an_order_leaves_no_trace(
         store.run(due.claim(10, 60_000, "a-claim", cluster=False))
     elif state != "not folded":
         fold(store, policy)
-    sought = ("4711", keys.order_name("default", reference))
+    sought = ("to-be-erased", keys.order_name("default", reference))
     assert traces(server, *sought)
     process = start("orders", "erase", reference, "--yes")
     assert process.process is not None
     assert process.process.wait(20) == 0, process.log.read_text()
     assert traces(server, *sought) == []
-    assert traces(server, "4712")
+    assert traces(server, "to-be-kept")
 
 
 def test_rebuilding_everything_changes_nothing(store: Store, server: Server, start: Callable[..., Process]) -> None:
