@@ -30,9 +30,9 @@ def doctor(as_json: bool, url: str | None) -> None:
     else:
         for name, finding in findings:
             line = Text(f"{finding.level.name.lower():8}", style=_STYLES[finding.level])
-            line.append(f"{name:14}{finding.what}", style="default")
+            line.append(f"{name:15}{finding.what}", style="default")
             if _remedy(finding):
-                line.append(f"\n{'':22}→ {finding.remedy}", style="dim")
+                line.append(f"\n{'':23}→ {finding.remedy}", style="dim")
             out.print(line, soft_wrap=True)
     worst = max(finding.level for _, finding in findings)
     sys.exit(FOUND_SOMETHING_WRONG if worst is Level.ERROR else DONE)

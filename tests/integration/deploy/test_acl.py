@@ -262,6 +262,17 @@ def test_the_page_of_users_shows_what_each_may_do(deployed: Deployed, service: R
     assert held == made, "ACL_TABLE=write writes it anew"
 
 
+def test_what_the_runbook_does_at_the_server_is_the_admins_alone(deployed: Deployed) -> None:
+    runbook = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
+    steps = re.findall(r"`(?:redis-cli )?((?:config set|info|slowlog|bgrewriteaof)[^`]*)`", runbook)
+    assert len(steps) >= 5
+    for step in steps:
+        deployed.as_user("admin").execute_command(*step.split())
+    for user in USERS:
+        with pytest.raises(NoPermissionError):
+            deployed.as_user(user).execute_command("CONFIG", "SET", "appendfsync", "always")
+
+
 def test_without_a_users_name_and_password_nothing_is_answered(deployed: Deployed) -> None:
     with deployed.connection("health", "-") as health:
         assert health.ping()

@@ -128,6 +128,8 @@ def test_the_image_takes_in_and_folds_as_a_user_who_can_write_to_its_data_alone(
             lambda: httpx.get(f"{base}/orders/83831IAKD2", headers=token).status_code == 200, what="the document"
         )
         assert httpx.get(f"{base}/console", follow_redirects=True).status_code == 200  # its templates are there
+        for path in httpx.get(f"{base}/schemas").json()["schemas"].values():
+            assert httpx.get(f"{base}{path}").json()["$id"]
     finally:
         for process in running:
             process.terminate()
