@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from ops.sandbox.hubs import Hub, hub_of, other_hub
 from ops.simulator.ids import Ids
-from ops.simulator.lifecycle import GAP_US, Life, Moment, Step, live, plan
+from ops.simulator.lifecycle import GAP_US, Life, Moment, live
+from ops.simulator.plans import Step, plan
 from ops.simulator.webhooks import Facility, Herald, Webhook
 
 TROUBLES: Final = (

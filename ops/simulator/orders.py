@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ops.simulator.ids import Ids
-from ops.simulator.lifecycle import DAY_US, QUIET_US, SECOND_US, TROUBLES, Life, live, plan
+from ops.simulator.lifecycle import DAY_US, QUIET_US, SECOND_US, Life, live
+from ops.simulator.plans import TROUBLES, plan
 from ops.simulator.truth import OrderTruth
 from ops.simulator.webhooks import Herald, Webhook
 

@@ -15,15 +15,6 @@ from naive_model.values import text
 PARTIAL = {"partially_delivered", "partially_returned", "partially_shipped"}
 
 
-@pytest.fixture(scope="module")
-def found() -> Counter[str]:
-    """In how many of 1,000 histories each phenomenon occurs."""
-    counter: Counter[str] = Counter()
-    for seed in range(1_000):
-        counter.update(phenomena(lifelike_order(random.Random(seed))))
-    return counter
-
-
 NEEDED = {
     *(f"headline {status}" for status in {*RANKS, *PARTIAL, "quality_check"}),
     *(f"counts {status}" for status in [*RANKS, "zebra_striped", "awaiting_carrier"]),
@@ -66,14 +57,27 @@ NEEDED = {
 }
 
 
+#: Within so many histories everything happens; most of it within the first hundred.
+_MOST = 1_000
+
+
+@pytest.fixture(scope="module")
+def found() -> Counter[str]:
+    """In how many of the first histories each phenomenon occurs, `histories` of them in all: until nothing is missing."""
+    counter: Counter[str] = Counter()
+    while counter["histories"] < _MOST and not counter.keys() >= NEEDED:
+        counter.update({"histories", *phenomena(lifelike_order(random.Random(counter["histories"])))})
+    return counter
+
+
 def test_lifelike_histories_contain_everything_that_happens(found: Counter[str]) -> None:
     assert sorted(name for name in NEEDED if not found[name]) == []
 
 
 def test_statuses_close_together_are_frequent(found: Counter[str]) -> None:
-    assert found["closer than 1 s"] > 500
-    assert found["closer than 30 s"] > 500
-    assert found["interval rule decides otherwise than the latest time"] > 100
+    assert found["closer than 1 s"] > found["histories"] * 0.5
+    assert found["closer than 30 s"] > found["histories"] * 0.5
+    assert found["interval rule decides otherwise than the latest time"] > found["histories"] * 0.1
 
 
 def usable_text(value: Any) -> bool:

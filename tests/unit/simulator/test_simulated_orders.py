@@ -7,7 +7,7 @@ from support.simulated import DAY_US, NOW_US, SECOND_US, orders_of
 
 from ops.simulator import SimulatedOrder
 from ops.simulator.ids import uniqid, uniqid_time_us
-from ops.simulator.lifecycle import TROUBLES
+from ops.simulator.plans import TROUBLES
 from shared.events import Usable, read_webhook
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 from support.simulated import DAY_US, NOW_US
 
-from ops.simulator.lifecycle import Step, live, reported_status
+from ops.simulator.lifecycle import live, reported_status
+from ops.simulator.plans import Step
 from ops.simulator.truth import ConnectedTruth, LineTruth, OrderTruth, expected_view, headline
 
 
