@@ -202,7 +202,7 @@ def test_a_service_reads_its_tenants_again_where_each_deployment_puts_them() -> 
     (before,) = re.findall(r"^ExecStartPre=(.+)$", said, re.MULTILINE)
     assert re.findall(r"^ExecReload=(.*)$", said, re.MULTILINE) == ["", before, "/bin/kill -HUP $MAINPID"]
     override = yaml.safe_load((DEPLOY / "compose" / "tenants.yaml").read_text())["services"]
-    for name in ("receiver", "worker"):
+    for name in ("receiver", "worker", "operator"):
         assert name in COMPOSE["services"]
         (volume,) = override[name]["volumes"]
         _, directory, _ = volume.split(":")

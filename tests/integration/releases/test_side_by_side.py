@@ -1,6 +1,10 @@
-"""Two versions of receivers and workers on one server, as in a rolling upgrade: another build with scripts of its own."""
+"""Two versions of receivers and workers on one server, as in a rolling upgrade: another build with scripts of its own.
+
+ANOTHER_BUILD=DIRECTORY takes the checkout of another version in place of the copy.
+"""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -43,7 +47,8 @@ def shas(checkout: Path) -> list[str]:
 def test_two_builds_share_the_work_and_every_rollup_is_what_was_sent(
     server: Server, env: dict[str, str], tmp_path: Path, start: Callable[..., Process]
 ) -> None:
-    builds = [ROOT, another_build(tmp_path / "another")]
+    other = os.environ.get("ANOTHER_BUILD")
+    builds = [ROOT, Path(other) if other else another_build(tmp_path / "another")]
     receivers: list[Receiver] = []
     try:
         for n, build in enumerate(builds):
