@@ -8,13 +8,13 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from ops.cli import main
 from ops.cli.config import reference as settings
-from shared import metrics, patience, statuses
+from shared import json_schemas, metrics, patience, schema, statuses
 from shared.store import keys
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -150,6 +150,45 @@ def _statuses() -> str:
     return "\n".join(lines)
 
 
+def _fields() -> str:
+    """A table for each shape of the document, the whole first."""
+    made = json_schemas.json_schema("document")
+    whole = made["$ref"].rpartition("/")[2]
+    shapes = [whole, *(name for name in made["$defs"] if name != whole)]
+    return "\n\n".join(_shape(name, made["$defs"][name]) for name in shapes)
+
+
+def _shape(name: str, shape: dict[str, Any]) -> str:
+    lines = [f"## {name}", "", shape["description"], "", "| field | type | meaning |", "|---|---|---|"]
+    # As the types have them: JSON Schemas are sorted.
+    for field in getattr(schema, name).__annotations__:
+        about = shape["properties"][field]
+        absent = "" if field in shape["required"] else ", or absent"
+        lines.append(f"| `{field}` | {_type(about)}{absent} | {about.get('description', '')} |")
+    return "\n".join(lines)
+
+
+def _type(of: dict[str, Any]) -> str:
+    """A JSON Schema's type in words."""
+    match of:
+        case {"$ref": ref}:
+            name = ref.rpartition("/")[2]
+            return f"[{name}](#{name.lower()})"
+        case {"anyOf": kinds}:
+            return " or ".join(_type(each) for each in kinds)
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"items": items}:
+            return f"list of {_type(items)}"
+        case {"additionalProperties": dict(values)}:
+            return f"map to {_type(values)}"
+        case {"pattern": str(pattern)} if pattern.endswith("Z$"):
+            return "time"
+        case {"pattern": str(pattern)} if "{2}-" in pattern:
+            return "day"
+    return {"string": "text", "boolean": "boolean", "integer": "number", "null": "`null`"}[of["type"]]
+
+
 #: The page of each, and what makes it.
 PAGES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "settings": ("reference/configuration.md", settings),
@@ -157,6 +196,7 @@ PAGES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "keys": ("reference/keys.md", _keys),
     "metrics": ("reference/metrics.md", metrics.reference),
     "statuses": ("reference/statuses.md", _statuses),
+    "fields": ("reference/document.md", _fields),
     "silences": ("explanation/reconciliation.md", patience.markdown),
 }
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 from lifelike import lifelike_order
+from support.processes import ROOT
 from support.pure import fold, stored
 
 from shared import document, json_schemas
@@ -58,6 +60,19 @@ def test_each_is_a_json_schema_that_explains_itself(name: str) -> None:
     schema = json_schemas.json_schema(name)
     Draft202012Validator.check_schema(schema)
     assert all(each["description"] for each in schema["$defs"].values())
+
+
+def test_every_field_of_the_document_says_what_it_means() -> None:
+    for shape in json_schemas.json_schema("document")["$defs"].values():
+        for field, about in shape["properties"].items():
+            assert about.get("description"), field
+
+
+def test_the_document_that_its_page_shows_is_one() -> None:
+    page = (ROOT / "docs" / "reference" / "document.md").read_text()
+    (shown,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    validator = Draft202012Validator(closed(json_schemas.json_schema("document")))
+    assert [error.message for error in validator.iter_errors(json.loads(shown))] == []
 
 
 def test_documents_of_lifelike_orders_are_valid_and_have_no_field_that_is_not_described(documents: list[Json]) -> None:
