@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.commands import Answer, Gelato, run_command
-from support.mortal import Mortal
+from support.folding.mortal import Mortal
 from support.processes import Process, Receiver, environment, receiving
 from support.server import Server
 

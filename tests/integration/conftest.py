@@ -1,11 +1,16 @@
-"""Servers that are not needed by all: a cluster, an order API."""
+"""What some folders share: a cluster, an order API, a bug."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import structlog
+from support.folding.faulty import Bug
+from support.gelato.upstream import Upstream
 from support.server import Server
 from support.servers import Cluster
-from support.upstream import Upstream
+
+from shared import facts, typed
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +35,24 @@ def upstream(api: Upstream, server: Server) -> Iterator[Upstream]:
     api.clear()
     yield api
     api.clear()
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Log lines are kept: drawing a hundred tracebacks takes longer than all else here."""
+    with structlog.testing.capture_logs():
+        yield
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Bug:
+    """A bug in reading events."""
+    bug, right = Bug(), typed.read_facts
+
+    def wrong(*arguments: Any) -> facts.Facts:
+        said = right(*arguments)
+        bug.bite([line.reference for line in said.lines])
+        return said
+
+    monkeypatch.setattr(typed, "read_facts", wrong)
+    return bug

@@ -14,11 +14,11 @@ from pathlib import Path
 import orjson
 
 from support.events import item_status, order_status, tracking_code
-from support.intermediary import Intermediary, running
+from support.gelato.intermediary import Intermediary, running
+from support.gelato.upstream import Upstream
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process
 from support.server import Server
-from support.upstream import Upstream
 
 #: A tenant with an order API; its webhooks have the secret of the default tenant's. The token is the operators': no quota.
 TENANT, SECRET = "gamma", "gammas-secret"

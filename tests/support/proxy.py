@@ -11,8 +11,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from hashlib import sha1
 from typing import Any, TypeVar
+
+from support import resp
 
 T = TypeVar("T")
 
@@ -209,7 +210,7 @@ class _Link:
                 await server.drain()
                 continue
             held += data
-            commands, used = _commands(held)
+            commands, used = resp.commands(held)
             await self._pass_on(commands, server)
             del held[:used]
 
@@ -262,7 +263,7 @@ class _Link:
             else:
                 held += data
                 at = 0
-                while self._asked and (end := _end(held, at)) > 0:
+                while self._asked and (end := resp.end(held, at)) > 0:
                     name = self._asked.popleft()
                     trap = self._proxy.caught(self._owner, str(name), Moment.ANSWERED)
                     if trap is not None:
@@ -284,50 +285,3 @@ class _Link:
 
     def _name(self, command: str) -> str:
         return self._proxy.scripts.get(command, command)
-
-
-def _commands(held: bytearray) -> tuple[list[tuple[str, bytes]], int]:
-    """The whole commands at the front, each with its name (a script's: its hash), and how many bytes they are."""
-    found, at = [], 0
-    while (end := _end(held, at)) > 0:
-        raw = bytes(held[at:end])
-        found.append((_named(raw), raw))
-        at = end
-    return found, at
-
-
-def _named(raw: bytes) -> str:
-    first = _word(raw, raw.find(b"\r\n") + 2)
-    name = first[0].decode(errors="replace").upper()
-    if name == "EVALSHA":
-        return _word(raw, first[1])[0].decode(errors="replace")
-    if name == "EVAL":
-        return sha1(_word(raw, first[1])[0], usedforsecurity=False).hexdigest()
-    return name
-
-
-def _word(raw: bytes, at: int) -> tuple[bytes, int]:
-    """The bulk string at a place, and where the next begins."""
-    end = raw.find(b"\r\n", at)
-    length = int(raw[at + 1 : end])
-    return raw[end + 2 : end + 2 + length], end + 4 + length
-
-
-def _end(held: bytearray, at: int) -> int:
-    """Where the command or answer that begins at a place ends; 0 where it is not all there."""
-    todo = 1
-    while todo:
-        line = held.find(b"\r\n", at)
-        if line < 0:
-            return 0
-        kind = held[at : at + 1]
-        if kind == b"$":
-            length = int(held[at + 1 : line])
-            line += length + 2 if length >= 0 else 0
-        elif kind == b"*":
-            todo += max(0, int(held[at + 1 : line]))
-        at = line + 2
-        if at > len(held):
-            return 0
-        todo -= 1
-    return at

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-from support.catcher import Catcher
 from support.commands import Gelato
+from support.gelato.catcher import Catcher
 from support.polling import eventually
 from support.processes import SECRET, Process, Receiver, fixture, free_port
 from support.server import Server

@@ -9,8 +9,8 @@ import orjson
 import pytest
 from support.commands import Answer, one_line, run_command
 from support.events import webhook
+from support.gelato.upstream import KEY, Fault, Upstream
 from support.orders import accept, document, fold
-from support.upstream import KEY, Fault, Upstream
 
 from shared.clock import format_time
 from shared.store import Store, keys, reconciling

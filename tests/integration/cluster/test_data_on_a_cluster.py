@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 from support import events
-from support.clustered import accept, fold_all, incoming
+from support.folding.clustered import accept, fold_all, incoming
 from support.polling import eventually
 from support.servers import Cluster, own_answers
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from support.clustered import accept, fold_all, incoming, item_status
+from support.folding.clustered import accept, fold_all, incoming, item_status
 from support.polling import eventually
 from support.processes import OPS_TOKEN, SECRET, Process, Receiver, environment, fixture
 from support.scrape import scrape, value

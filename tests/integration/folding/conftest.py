@@ -1,35 +1,12 @@
 """Bugs in the fold, in each of three places."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
-from support.faulty import Bug
+from support.folding.faulty import Bug
 
 from shared import document as documents
-from shared import facts, rollup, typed
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Log lines are kept: drawing a hundred tracebacks takes longer than all else here."""
-    with structlog.testing.capture_logs():
-        yield
-
-
-@pytest.fixture
-def reading(monkeypatch: pytest.MonkeyPatch) -> Bug:
-    """A bug in reading events."""
-    bug, right = Bug(), typed.read_facts
-
-    def wrong(*arguments: Any) -> facts.Facts:
-        said = right(*arguments)
-        bug.bite([line.reference for line in said.lines])
-        return said
-
-    monkeypatch.setattr(typed, "read_facts", wrong)
-    return bug
+from shared import facts, rollup
 
 
 @pytest.fixture

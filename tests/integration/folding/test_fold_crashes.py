@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 import pytest
-from support.mortal import Died
+from support.folding.mortal import Died
+from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.processes import Process
 from support.server import Server
-from support.wellness import assert_all_is_well, saying, webhook
 
 from shared.store import Store, due, orders
 from shared.store.intake import Incoming

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from support.faulty import FAST, POISON, SLOW, Bug, webhook
+from support.folding.faulty import FAST, POISON, SLOW, Bug, webhook
 from support.orders import accept, document, fold_all, fold_once, letters
 from support.server import Server
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
-from support.faulty import FAST, POISON, Bug, webhook
+from support.folding.faulty import FAST, POISON, Bug, webhook
 from support.orders import accept, document, fold_all, fold_once, letters, nothing_waits
 from support.polling import eventually
 from support.server import Server

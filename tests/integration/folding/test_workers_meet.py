@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.mortal import Died, Mortal
+from support.folding.mortal import Died, Mortal
+from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.server import Server
-from support.wellness import assert_all_is_well, saying, webhook
 
 from shared.store import Store, keys, orders, scripts
 from shared.store.calls import Call, Step

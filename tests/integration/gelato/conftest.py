@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from support.hostile import REFERENCE, Victim
-from support.intermediary import Intermediary, running
+from support.gelato.hostile import REFERENCE, Victim
+from support.gelato.intermediary import Intermediary, running
+from support.gelato.upstream import Upstream
 from support.orders import document, fold
 from support.server import Server
-from support.upstream import Upstream
 
 from shared.store import Store
 

@@ -1,10 +1,10 @@
 """A hostile tenant claims another's orders, in every way in which an order becomes somebody's. What is its own it gets."""
 
 import pytest
-from support.hostile import REFERENCE, Victim, ask
-from support.intermediary import Intermediary
+from support.gelato.hostile import REFERENCE, Victim, ask
+from support.gelato.intermediary import Intermediary
+from support.gelato.upstream import Fault, Upstream
 from support.orders import document, fold
-from support.upstream import Fault, Upstream
 
 from shared.store import Store
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 import redis
-from support.hostile import ESCAPED, NOWHERE, REFERENCE, Victim, ask
-from support.intermediary import Intermediary
-from support.upstream import KEY, Fault, Upstream
+from support.gelato.hostile import ESCAPED, NOWHERE, REFERENCE, Victim, ask
+from support.gelato.intermediary import Intermediary
+from support.gelato.upstream import KEY, Fault, Upstream
 
 #: Paths of acme's, and the same of a tenant that does not exist.
 OF_A_TENANT: list[tuple[str, str, Any]] = [

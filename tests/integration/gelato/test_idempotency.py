@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 from support.contents import all_texts
-from support.intermediary import Intermediary, order, running
+from support.gelato.intermediary import Intermediary, order, running
+from support.gelato.upstream import Asked, Fault, Upstream
 from support.polling import eventually
 from support.server import Server
-from support.upstream import Asked, Fault, Upstream
 
 from shared.store import Store, submissions
 

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from support.intermediary import Intermediary, running
+from support.gelato.intermediary import Intermediary, running
+from support.gelato.upstream import KEY, Fault, Upstream
 from support.orders import document, fold, found_document
 from support.polling import eventually
 from support.processes import OPS_TOKEN
 from support.server import Server
-from support.upstream import KEY, Fault, Upstream
 
 from shared.store import Store
 

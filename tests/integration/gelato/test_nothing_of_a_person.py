@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 from support.contents import all_texts
-from support.hostile import REFERENCE, Victim
-from support.intermediary import Intermediary, running
+from support.gelato.hostile import REFERENCE, Victim
+from support.gelato.intermediary import Intermediary, running
+from support.gelato.upstream import KEY, PERSONAL, Fault, Upstream
 from support.orders import document, fold
 from support.polling import eventually
 from support.server import Server
-from support.upstream import KEY, PERSONAL, Fault, Upstream
 
 from shared.store import Store
 

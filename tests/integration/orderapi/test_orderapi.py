@@ -8,9 +8,9 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from support.orderapi import BODY, QUICK, ask, connector, gelato
+from support.gelato.orderapi import BODY, QUICK, ask, connector, gelato
+from support.gelato.upstream import KEY, Fault, Upstream
 from support.server import Server
-from support.upstream import KEY, Fault, Upstream
 
 from shared.errors import OrderApiError
 from shared.orderapi import (

@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import pytest
-from support.orderapi import ask, gelato
+from support.gelato.orderapi import ask, gelato
+from support.gelato.upstream import Fault, Upstream
 from support.server import Server
-from support.upstream import Fault, Upstream
 
 from shared.orderapi import Broken, OrderApi, OrderApis, pages
 from shared.settings import Settings

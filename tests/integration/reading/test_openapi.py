@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from support import conformance
 from support.events import item_status
-from support.intermediary import Intermediary
+from support.gelato.intermediary import Intermediary
 from support.listening import Listener
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Receiver

@@ -2,10 +2,10 @@
 
 import time
 
+from support.gelato.reconciling import asked, known, order, outage, reconcile, told
+from support.gelato.upstream import Upstream
 from support.orders import document, fold, found_document
-from support.reconciling import asked, known, order, outage, reconcile, told
 from support.server import Server
-from support.upstream import Upstream
 
 from shared.clock import format_time
 from shared.store import Store

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.gelato.reconciling import TENANT, known, order, outage, reconcile, told
+from support.gelato.upstream import Fault, Upstream
 from support.orders import document, fold, letters
-from support.reconciling import TENANT, known, order, outage, reconcile, told
 from support.server import Server
-from support.upstream import Fault, Upstream
 
 from shared.clock import format_time
 from shared.store import Store, keys, reconciling

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 from support.events import webhook
+from support.gelato.reconciling import NOTHING, TENANT, advance, asked, counts, known, order, reconcile, told
+from support.gelato.upstream import KEY, Fault, Upstream
 from support.orders import accept, found_document
 from support.polling import eventually
 from support.processes import Process
-from support.reconciling import NOTHING, TENANT, advance, asked, counts, known, order, reconcile, told
 from support.server import Server
-from support.upstream import KEY, Fault, Upstream
 
 from shared.store import Store, keys, reconciling
 from shared.store.reconciling import Counts

@@ -2,12 +2,12 @@
 
 import time
 
+from support.gelato.reconciling import TENANT, advance, asked, counts, known, order, reconcile, told
+from support.gelato.upstream import Upstream
 from support.orders import document, fold
 from support.polling import eventually
 from support.processes import Receiver
-from support.reconciling import TENANT, advance, asked, counts, known, order, reconcile, told
 from support.server import Server
-from support.upstream import Upstream
 
 from shared.secret import SecretUrl
 from shared.settings import Settings

@@ -1,10 +1,10 @@
 """Reconciliation keeps to the tenant's own orders, and keeps nothing personal."""
 
 from support.contents import all_texts
+from support.gelato.reconciling import TENANT, known, order, reconcile, told
+from support.gelato.upstream import KEY, PERSONAL, Upstream
 from support.orders import document, fold
-from support.reconciling import TENANT, known, order, reconcile, told
 from support.server import Server
-from support.upstream import KEY, PERSONAL, Upstream
 
 from shared.secret import Secret
 from shared.store import Store, reconciling, submissions

@@ -11,10 +11,10 @@ from lifelike import lifelike_order
 from support import stores
 from support.commands import Gelato
 from support.events import incoming, item_status
+from support.folding.pure import as_document, fold, stored
 from support.orders import accept, document, fold_all, found_document
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process, Receiver
-from support.pure import as_document, fold, stored
 from support.server import Server
 
 from shared.rollup import STATE_FORMAT

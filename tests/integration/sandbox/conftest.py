@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from support.catcher import Catcher
-from support.sandbox import CONNECTOR_KEY, KEY, Played
+from support.gelato.catcher import Catcher
+from support.gelato.sandbox import CONNECTOR_KEY, KEY, Played
 
 from ops.sandbox import Customer, Options, Target, running
 

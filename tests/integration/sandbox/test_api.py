@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import httpx
-from support.sandbox import Played, order
+from support.gelato.sandbox import Played, order
 
 from shared import snapshots
 

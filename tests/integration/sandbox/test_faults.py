@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from support.sandbox import Played, order
+from support.gelato.sandbox import Played, order
 
 Play = Callable[..., Played]
 

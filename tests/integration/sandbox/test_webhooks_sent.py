@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from support.catcher import Catcher
+from support.gelato.catcher import Catcher
+from support.gelato.sandbox import Played, order
 from support.polling import eventually
-from support.sandbox import Played, order
 
 from ops.simulator.ids import uniqid_time_us
 from shared.events import Usable, read_webhook

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from support.contents import all_texts
-from support.posted import CREATED, GOT, SEARCHED, post
+from support.gelato.posted import CREATED, GOT, SEARCHED, post
 from support.processes import Receiver, fixture
 from support.server import Server
 

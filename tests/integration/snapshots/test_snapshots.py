@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from support.posted import CREATED, GOT, SEARCHED, post, snapshot
+from support.gelato.posted import CREATED, GOT, SEARCHED, post, snapshot
 from support.processes import OPS_TOKEN, READ_TOKEN, SECRET, TENANT_TOKEN, Receiver, fixture
 from support.server import Server
 from support.webhooks import folded

@@ -13,7 +13,7 @@ import pytest
 from support.commands import Gelato
 from support.contents import traces
 from support.events import now_us, webhook
-from support.mortal import Died, Mortal
+from support.folding.mortal import Died, Mortal
 from support.orders import accept, document, fold, fold_all, fold_once, letters
 from support.polling import eventually
 from support.server import Server

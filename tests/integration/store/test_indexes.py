@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.events import now_us
-from support.indexed import (
+from support.folding.indexed import (
     SOON_MS,
     counts,
     find,

@@ -1,7 +1,7 @@
 """Finding orders by each of their names."""
 
 import pytest
-from support.indexed import (
+from support.folding.indexed import (
     find,
     fresh,
     item_status,

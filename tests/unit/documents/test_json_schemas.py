@@ -12,8 +12,8 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 from lifelike import lifelike_order
+from support.folding.pure import fold, stored
 from support.processes import ROOT
-from support.pure import fold, stored
 
 from shared import document, json_schemas
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelike import lifelike_order
 from naive_model import document as naive_document
-from support.pure import REFERENCE, as_document, fold, folded, stored
+from support.folding.pure import REFERENCE, as_document, fold, folded, stored
 
 from shared import rollup
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import httpx
-from support.endpoint import SECRET, Endpoint, against
-from support.simulated import orders_of, post
+from support.gelato.endpoint import SECRET, Endpoint, against
+from support.gelato.simulated import orders_of, post
 
 from ops.simulator.courier import TRIES, Delivered, Post, http_clients
 from ops.simulator.delivery import Sender, schedule

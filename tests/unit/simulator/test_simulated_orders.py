@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import orjson
-from support.simulated import DAY_US, NOW_US, SECOND_US, orders_of
+from support.gelato.simulated import DAY_US, NOW_US, SECOND_US, orders_of
 
 from ops.simulator import SimulatedOrder
 from ops.simulator.ids import uniqid, uniqid_time_us

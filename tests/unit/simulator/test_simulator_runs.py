@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 from rich.console import Console
-from support.endpoint import SECRET, Endpoint, against
+from support.gelato.endpoint import SECRET, Endpoint, against
 
 from ops.simulator import Difference, Options, SimulatorError, make_orders, simulate
 from ops.simulator.report import GivenUp, Percentiles, Report

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from support.simulated import DAY_US, NOW_US
+from support.gelato.simulated import DAY_US, NOW_US
 
 from ops.simulator.lifecycle import live, reported_status
 from ops.simulator.plans import Step

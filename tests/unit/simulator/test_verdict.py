@@ -9,7 +9,7 @@ from typing import Any
 import naive_model
 import orjson
 import pytest
-from support.simulated import NOW_US, SECOND_US, orders_of
+from support.gelato.simulated import NOW_US, SECOND_US, orders_of
 
 from ops.simulator import Difference, SimulatedOrder, SimulatorError
 from ops.simulator.compare import compare, settle

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from support.simulated import orders_of, post
+from support.gelato.simulated import orders_of, post
 
 from ops.simulator.delivery import schedule
 from ops.simulator.run import _sample

@@ -11,8 +11,8 @@ from shared.secret import Secret
 from shared.settings import Settings
 from shared.store import AsyncStore
 from shared.tenants import Api, Tenant
+from support.gelato.upstream import KEY
 from support.server import Server
-from support.upstream import KEY
 
 T = TypeVar("T")
 BODY = orjson.dumps({"orderReferenceId": "REF-1", "items": [{"itemReferenceId": "mug", "quantity": 1}]})

@@ -12,9 +12,9 @@ from shared.store import AsyncStore, Store, keys, reconciling
 from shared.store.reconciling import Counts
 from shared.tenants import Api, Tenant, Tenants
 from support.events import webhook
+from support.gelato.upstream import KEY, Upstream
 from support.orders import accept, fold
 from support.server import Server
-from support.upstream import KEY, Upstream
 from worker.reconcile import Reconciliation
 
 TENANT = "default"

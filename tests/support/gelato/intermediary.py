@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import orjson
 
+from support.gelato.upstream import KEY, Upstream
 from support.processes import Receiver, receiving
-from support.upstream import KEY, Upstream
 
 #: Two customers of one connector, two shops with one account of the order API, one tenant without any API.
 TENANTS = """

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from support.intermediary import Intermediary
+from support.gelato.intermediary import Intermediary
 
 REFERENCE = "ACME/83831 ü"
 ESCAPED = quote(REFERENCE, safe="")
