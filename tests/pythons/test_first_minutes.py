@@ -74,6 +74,10 @@ def running(command: list[str], directory: Path, env: Environment) -> Iterator[s
             process.wait(30)
 
 
+def run(command: list[str | Path], directory: Path, env: Environment) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+
 def paragraphs(heading: str) -> list[str]:
     """The indented paragraphs of a section of README."""
     section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
@@ -88,7 +92,7 @@ def follow_readme(directory: Path, env: Environment, **instead: str) -> None:
             command = command.replace(ours, yours)
 
         def as_told(command: str = command, printed: str = printed) -> bool:
-            answer = subprocess.run(["bash", "-c", command], cwd=directory, env=env, capture_output=True, text=True)
+            answer = run(["bash", "-c", command], directory, env)
             said = answer.stdout.replace('"result":"duplicate"', '"result":"accepted"')  # asked once more, below
             assert (lines(said), answer.stderr) == (lines(printed), "")
             return True
@@ -123,15 +127,14 @@ def test_an_install_is_a_command_that_works_in_an_empty_directory(
     empty.mkdir()
     subprocess.run([python, "-m", "venv", "--without-pip", fresh], check=True)
     # Not editable, and the newest packages that pyproject.toml admits. As `pip install .`, in a tenth of the time.
-    installed = subprocess.run([tool("uv"), "pip", "install", "-q", "--python", fresh, checkout], env=env)
-    assert installed.returncode == 0
+    installed = run([tool("uv"), "pip", "install", "--python", fresh, "."], checkout, env)
+    assert installed.returncode == 0, installed.stderr
     shutil.rmtree(checkout)  # it is not needed any more
     # From here on what becomes deprecated in a Python to come is an error.
     env |= {"PATH": f"{fresh / 'bin'}:{env['PATH']}", "PYTHONWARNINGS": "error::DeprecationWarning"}
 
     def gelato(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = ["gelato-rollup", *arguments]
-        return subprocess.run(command, cwd=empty, env=env | more, capture_output=True, text=True, timeout=30)
+        return run(["gelato-rollup", *arguments], empty, env | more)
 
     assert f"({version(python)}," in gelato("--version").stdout
     with running(["gelato-rollup", "up"], empty, env) as up:
