@@ -68,7 +68,7 @@ types: $(VENV)/develops
 	$(BIN)/mypy
 
 ## What CI runs.
-ci: lint types test
+ci: lint types test pythons
 
 ## Pin the dependencies anew, with hashes and without addresses.
 lock: $(VENV)/develops
