@@ -42,12 +42,12 @@ def store(server: Server) -> Iterator[Store]:
 
 
 @pytest.fixture
-def mortal(server: Server) -> Iterator[Callable[[], Mortal]]:
+def mortal(server: Server) -> Iterator[Callable[..., Mortal]]:
     """Makes mortal stores."""
     made: list[Mortal] = []
 
-    def make() -> Mortal:
-        made.append(Mortal(server.url))
+    def make(*, one_call: bool = False) -> Mortal:
+        made.append(Mortal(server.url, one_call=one_call))
         return made[-1]
 
     yield make

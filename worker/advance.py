@@ -76,10 +76,10 @@ class Advance:
         """Whether the order is done."""
         return self.document is not None and self.document["terminal"]
 
-    def announcement(self, now_us: int) -> bytes:
-        """What the stream and the indexes are to be told, as kept with the order; nothing without a change."""
+    def announcement(self, now_us: int) -> Announcement | None:
+        """What the stream and the indexes are to be told; nothing without a change."""
         if self.document is None or not self.changed:
-            return b""
+            return None
         return Announcement(
             version=self.document["version"],
             status=self.document["status"],
@@ -90,7 +90,7 @@ class Advance:
             flags_before=self.flags_before,
             received_ms=self.stored.state.last_received // 1000,
             ids=self.ids,
-        ).encoded()
+        )
 
     @property
     def retry_ms(self) -> int | None:

@@ -11,22 +11,23 @@ due again, and repeating the work changes nothing. What a step relies on:
 
 import time
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared import log
-from shared.counting import Histogram
-from shared.metrics import DOCUMENT_BOUNDS
 from shared.rollup import State
-from shared.store import Store, due, erasing, folding, keys, records
+from shared.store import Store, due, erasing, finishing, folding, keys, records
+from shared.store.calls import Operation
 from shared.store.dead_letters import bury_all, remove
 from shared.store.due import Claim, Claimed, Release
-from shared.store.folding import Change, Commit, Loaded, Written
+from shared.store.finishing import End
+from shared.store.folding import Change, Commit, Loaded, Pack, Written
 from shared.store.stored import Stored, decode, encode
 from worker import pack, replayed, verdict
 from worker.advance import Advance, Policy, advance
 from worker.afresh import rebuild
 from worker.pack import ToPack
+from worker.tally import Tally
 from worker.verdict import Verdict
 
 logger = log.get("worker.fold")
@@ -42,32 +43,9 @@ MOST_HELD_MS = 10_000
 _TROUBLED_MS = 10_000
 
 
-@dataclass
-class Tally:
-    """What a batch, or a shift of batches, did."""
+class Folded(NamedTuple):
+    """What a fold made of one order."""
 
-    orders: int = 0
-    events: int = 0
-    changed: int = 0
-    conflicts: int = 0
-    failed: int = 0
-    parked: int = 0
-    leases_expired: int = 0
-    #: Orders still due when the batch was claimed.
-    waiting: int = 0
-    #: From each event's receipt to its document.
-    to_document: Histogram = field(default_factory=lambda: Histogram(DOCUMENT_BOUNDS))
-
-    def add(self, other: "Tally") -> None:
-        """Add another tally to this one; `waiting` is the latest."""
-        for name in ("orders", "events", "changed", "conflicts", "failed", "parked", "leases_expired"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.waiting = other.waiting
-        self.to_document.add(other.to_document)
-
-
-class _Folded(NamedTuple):
-    claimed: Claimed
     loaded: Loaded
     outcome: Advance
     #: How far into the log this reaches.
@@ -76,49 +54,74 @@ class _Folded(NamedTuple):
     received: list[int]
 
 
+class Part(NamedTuple):
+    """Orders of a batch that are folded and finished together."""
+
+    claim: Claim
+    #: When it was claimed, by this process's monotonic clock.
+    began: float
+    orders: list[tuple[Claimed, Loaded]]
+    is_large: bool
+
+
+class Ending(NamedTuple):
+    """A part of a batch that is folded, and is to be finished. `folded`: None where an order has nothing to write."""
+
+    part: Part
+    ends: list[End]
+    folded: list[Folded | None]
+    #: Logs to pack of which records must be read first.
+    to_pack: list[ToPack]
+
+
 def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: int = 0, batch: int = BATCH) -> Tally:
     """Claim up to `batch` orders that have been due for `due_for_ms`, and fold them.
 
     Raises `StoreUnavailable`, and what says nothing about an event (RQ's timeout); claimed orders are due again then, at
     the latest when their lease runs out.
     """
-    claim_id = uuid.uuid4().hex
+    began = time.monotonic()
     claim, loaded = store.run(
-        folding.take(batch, int(lease_seconds * 1000), claim_id, cluster=store.cluster, due_for_ms=due_for_ms)
+        take(lease_seconds=lease_seconds, due_for_ms=due_for_ms, batch=batch, cluster=store.cluster)
     )
     tally = Tally(waiting=claim.waiting)
-    if not claim.orders:
-        return tally
     if claim.waiting:  # more than one batch: let an idle shift help
         store.run(due.wake())
-    tally.orders = len(claim.orders)
-    tally.leases_expired = sum(claimed.lease_expired for claimed in claim.orders)
-    pairs = list(zip(claim.orders, loaded, strict=True))
-    usual = [(claimed, order) for claimed, order in pairs if not _is_large(order)]
-    if usual:
-        _fold_claimed(store, claim, usual, policy, tally)
-    for claimed, order in pairs:  # one by one, behind all others
-        if _is_large(order):
-            _fold_claimed(store, claim, [(claimed, order)], policy, tally)
+    for part in parts(claim, loaded, began):
+        ending = fold(store, part, policy, tally)
+        end(store, ending, store.run(finish(ending, one_call=store.one_call)), tally)
     return tally
 
 
-def _is_large(order: Loaded) -> bool:
-    return len(order.stored) > LARGE_BYTES
+def take(
+    *, lease_seconds: float, cluster: bool, due_for_ms: int = 0, batch: int = BATCH
+) -> Operation[tuple[Claim, list[Loaded]]]:
+    """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them."""
+    return folding.take(batch, int(lease_seconds * 1000), uuid.uuid4().hex, cluster=cluster, due_for_ms=due_for_ms)
 
 
-def _fold_claimed(
-    store: Store, claim: Claim, pairs: list[tuple[Claimed, Loaded]], policy: Policy, tally: Tally
-) -> None:
-    began = time.monotonic()
+def parts(claim: Claim, loaded: Sequence[Loaded], began: float) -> list[Part]:
+    """A batch in parts: the usual orders together, then large ones, one by one."""
+    usual: list[tuple[Claimed, Loaded]] = []
+    large: list[tuple[Claimed, Loaded]] = []
+    for pair in zip(claim.orders, loaded, strict=True):
+        (large if len(pair[1].stored) > LARGE_BYTES else usual).append(pair)
+    together = [Part(claim, began, usual, is_large=False)] if usual else []
+    return together + [Part(claim, began, [pair], is_large=True) for pair in large]
+
+
+def fold(store: Store, part: Part, policy: Policy, tally: Tally) -> Ending:
+    """Fold the orders of a part; what cannot be folded becomes a dead letter. Raises as `fold_due`."""
     worked = time.thread_time()
-    _announce_what_waited(store, [order for _, order in pairs])
-
-    folded: list[_Folded] = []
-    releases: list[Release] = []
-    for claimed, order in pairs:
+    now_us = part.claim.now_us
+    tally.orders += len(part.orders)
+    tally.leases_expired += sum(claimed.lease_expired for claimed, _ in part.orders)
+    _announce_what_waited(store, [order for _, order in part.orders])
+    ending = Ending(part, [], [], [])
+    for claimed, order in part.orders:
+        folded: Folded | None = None
         try:
-            result = _advance(store, order, claim.now_us, policy)
+            folded = _advance(store, order, now_us, policy)
         except Exception as error:
             if verdict.on(error) is Verdict.GIVE_UP:
                 raise
@@ -130,25 +133,71 @@ def _fold_claimed(
                 where=verdict.where(error),
                 retry_ms=_TROUBLED_MS,
             )
-            releases.append(Release(claimed, _TROUBLED_MS))
-            continue
-        if result is None:
-            releases.append(Release(claimed, _waits(order, claim.now_us)))
+            ended = End(Release(claimed, _TROUBLED_MS))
         else:
-            folded.append(_Folded(claimed, order, *result))
+            if folded is None:
+                ended = End(Release(claimed, _waits(order, now_us)))
+            else:
+                _keep_letters(store, folded, now_us, tally)
+                ended = _end(claimed, folded, now_us, ending.to_pack)
+        ending.folded.append(folded)
+        ending.ends.append(ended)
+    if part.is_large:
+        seconds = time.thread_time() - worked
+        ending.ends[:] = [each._replace(release=_held(each.release, seconds)) for each in ending.ends]
+    return ending
 
-    committed = _commit_all(store, folded, claim.now_us, began, tally, releases) if folded else _Committed([], [], [])
-    if folded and _is_large(pairs[0][1]):
-        releases = [_held(each, time.thread_time() - worked) for each in releases]
-    release = due.releasing(claim.id, releases)
-    if committed.settled or not committed.changes:
-        _announce(store, committed.changes)
-        replayed.settle(store, committed.settled)
-        store.run(due.release(claim.id, releases))
-    else:
-        store.run(folding.announce(committed.changes, then=[release]))
-    if committed.to_pack:
-        store.run(folding.packing(pack.prepare(store, committed.to_pack)))
+
+def finish(ending: Ending, *, one_call: bool) -> Operation[Sequence[Written | None]]:
+    """Commit, announce and release what was folded."""
+    return finishing.finish(ending.part.claim.id, ending.ends, one_call=one_call)
+
+
+def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: Tally) -> None:
+    """Take note of what came of a part, and do what is left. Raises `StoreUnavailable`."""
+    part = ending.part
+    now_us = part.claim.now_us
+    visible_us = now_us + int((time.monotonic() - part.began) * 1_000_000)
+    settled: list[tuple[Loaded, int, Stored]] = []
+    gone: list[Folded] = []
+    releases: list[Release] = []
+    done: set[str] = set()
+    for each, ended, result in zip(ending.folded, ending.ends, written, strict=True):
+        if each is None:
+            continue
+        if result is Written.DONE:
+            done.add(each.loaded.name)
+            tally.events += each.outcome.folded
+            tally.changed += ended.commit is not None and ended.commit.announcement is not None
+            tally.to_document.observe_all(max(0, visible_us - received) / 1_000_000 for received in each.received)
+            if each.loaded.replays:
+                settled.append((each.loaded, each.cursor, each.outcome.stored))
+        else:
+            tally.conflicts += 1
+            if result is Written.GONE:
+                gone.append(each)
+        if ended.keeps_lease:
+            releases.append(ended.release if result is Written.DONE else Release(ended.release.order, 0))
+    _take_back_letters(store, gone, now_us)
+    replayed.settle(store, settled)
+    if releases:
+        store.run(due.release(part.claim.id, releases))
+    if to_pack := [each for each in ending.to_pack if each.commit.name in done]:
+        store.run(folding.packing(pack.prepare(store, to_pack)))
+
+
+def _end(claimed: Claimed, folded: Folded, now_us: int, to_pack: list[ToPack]) -> End:
+    """What is to be written of one order. Adds to what is to be packed afterwards."""
+    commit = _commit(folded, now_us)
+    packed: Pack | None = None
+    if pack.is_worth_it(folded.loaded, commit, terminal=folded.outcome.terminal):
+        packable = ToPack(folded.loaded, commit, folded.outcome.terminal)
+        if pack.is_loaded(packable):
+            packed = pack.of_loaded(packable)
+        else:
+            to_pack.append(packable)
+    # Replayed letters are settled while the order is held: whoever comes after a crash finds it due.
+    return End(Release(claimed, _due_again(folded, now_us)), commit, packed, keeps_lease=bool(folded.loaded.replays))
 
 
 def _held(release: Release, seconds: float) -> Release:
@@ -157,47 +206,8 @@ def _held(release: Release, seconds: float) -> Release:
     return Release(release.order, max(hold_ms, release.delay_ms or 0), held=True)
 
 
-class _Committed(NamedTuple):
-    """What is left to do after a commit."""
-
-    changes: list[Change]
-    #: Orders of which replayed events may have been folded.
-    settled: list[tuple[Loaded, int, Stored]]
-    to_pack: list[ToPack]
-
-
-def _commit_all(
-    store: Store, folded: list[_Folded], now_us: int, began: float, tally: Tally, releases: list[Release]
-) -> _Committed:
-    """Commit what was folded. Adds to the releases."""
-    for each in folded:
-        _keep_letters(store, each, now_us, tally)
-    commits = [_commit(each, now_us) for each in folded]
-    written = store.run(folding.commit(commits))
-    _take_back_letters(store, folded, written, now_us)
-    result = _Committed([], _replayed(folded, written), [])
-    visible_us = now_us + int((time.monotonic() - began) * 1_000_000)
-    for each, commit, done in zip(folded, commits, written, strict=True):
-        if done is not Written.DONE:
-            tally.conflicts += 1
-            releases.append(Release(each.claimed, 0))
-            continue
-        tally.events += each.outcome.folded
-        tally.to_document.observe_all(max(0, visible_us - received) / 1_000_000 for received in each.received)
-        if commit.announcement:
-            tally.changed += 1
-            result.changes.append(Change(commit.name, commit.generation, commit.announcement))
-        releases.append(Release(each.claimed, _due_again(each, now_us)))
-        if pack.is_worth_it(each.loaded, commit, terminal=each.outcome.terminal):
-            result.to_pack.append(ToPack(each.loaded, commit, each.outcome.terminal))
-    return result
-
-
-def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[Advance, int, list[int]] | None:
-    """Fold one loaded order: the outcome, how far into the log it reaches, and when its new events were received.
-
-    None where there is nothing to do.
-    """
+def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> Folded | None:
+    """Fold one loaded order; None where there is nothing to do."""
     if not order.log_length:
         return None  # the order is gone, only its mark was left
     before = decode(order.stored)
@@ -206,7 +216,7 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
         # The state is gone (it expired a moment before a late event came), or another version wrote it.
         lost = Stored(State(), version=int(order.revision))
         whole = store.run(folding.whole_log(order.name))
-        return rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole), []
+        return Folded(order, rebuild(tenant, reference, lost, records.read(whole), now_us, policy), len(whole), [])
     before = before or Stored(State())
     new = list(records.read(order.records))
     tries = any(each.not_before_ms <= now_us // 1000 for each in before.deferred)
@@ -229,25 +239,17 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> tuple[
     received = [record.received for record in new if record.is_event and not (failed and record in failed)]
     if order.replays:
         received = []  # first received long ago: they say nothing of the fold's speed
-    return outcome, order.cursor + len(order.records), received
+    return Folded(order, outcome, order.cursor + len(order.records), received)
 
 
-def _take_back_letters(store: Store, folded: list[_Folded], written: list[Written], now_us: int) -> None:
+def _take_back_letters(store: Store, gone: Sequence[Folded], now_us: int) -> None:
     """Remove the letters of orders that were erased while they were folded."""
-    gone = [each for each, done in zip(folded, written, strict=True) if done is Written.GONE]
     letters = [letter for each in gone for letter in replayed.letters_to_bury(each.loaded, each.outcome, now_us)]
-    store.run(erasing.take_back_letters(letters))
+    if letters:
+        store.run(erasing.take_back_letters(letters))
 
 
-def _replayed(folded: list[_Folded], written: list[Written]) -> list[tuple[Loaded, int, Stored]]:
-    return [
-        (each.loaded, each.cursor, each.outcome.stored)
-        for each, done in zip(folded, written, strict=True)
-        if each.loaded.replays and done is Written.DONE
-    ]
-
-
-def _keep_letters(store: Store, folded: _Folded, now_us: int, tally: Tally) -> None:
+def _keep_letters(store: Store, folded: Folded, now_us: int, tally: Tally) -> None:
     # Before the commit: a crash between the two buries the letter twice, the other way round would lose it.
     tally.failed += len(folded.outcome.failed)
     if folded.outcome.unparked:
@@ -268,7 +270,7 @@ def _keep_letters(store: Store, folded: _Folded, now_us: int, tally: Tally) -> N
         )
 
 
-def _commit(folded: _Folded, now_us: int) -> Commit:
+def _commit(folded: Folded, now_us: int) -> Commit:
     order, outcome = folded.loaded, folded.outcome
     document = outcome.document
     write = document is not None and (outcome.changed or not order.document_exists)
@@ -294,20 +296,15 @@ def _waits(order: Loaded, now_us: int) -> int | None:
     return max(0, min(tries) - now_us // 1000) if tries else None
 
 
-def _due_again(folded: _Folded, now_us: int) -> int | None:
+def _due_again(folded: Folded, now_us: int) -> int | None:
     if folded.loaded.log_length > folded.cursor:
         return 0  # more records than one load carries
     retry_ms = folded.outcome.retry_ms
     return None if retry_ms is None else max(0, retry_ms - now_us // 1000)
 
 
-def _announce_what_waited(store: Store, loaded: list[Loaded]) -> None:
+def _announce_what_waited(store: Store, loaded: Sequence[Loaded]) -> None:
     """Tell of changes whose worker died before it could, ahead of any newer one of the same order."""
-    _announce(
-        store, [Change(order.name, order.generation, order.announcement) for order in loaded if order.announcement]
-    )
-
-
-def _announce(store: Store, changes: list[Change]) -> None:
-    if changes:
-        store.run(folding.announce(changes))
+    waiting = [Change(order.name, order.generation, order.announcement) for order in loaded if order.announcement]
+    if waiting:
+        store.run(folding.announce(waiting))

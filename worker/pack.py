@@ -35,19 +35,23 @@ def is_worth_it(loaded: Loaded, commit: Commit, *, terminal: bool) -> bool:
     return not commit.record and (single >= LOT or (single > 0 and terminal))
 
 
+def is_loaded(order: ToPack) -> bool:
+    """Whether all records that are to be packed were loaded with the order."""
+    return order.keep >= _loaded_from(order)
+
+
+def of_loaded(order: ToPack) -> Pack:
+    """Pack the records that were loaded with an order."""
+    return _packed(order, order.loaded.records)
+
+
 def prepare(store: Store, orders: Sequence[ToPack]) -> list[Pack]:
     """Pack the folded records of some orders. What was not loaded with them is read, of all in one round trip."""
     ranges = [(each.commit.name, each.keep, _loaded_from(each)) for each in orders]
-    before = iter(store.run(folding.folded_records([span for span in ranges if span[1] < span[2]])))
+    before = store.run(folding.folded_records(ranges))
     return [
-        _packed(
-            each,
-            [
-                *(next(before) if first < loaded_from else ()),
-                *(each.loaded.records if loaded_from < each.commit.cursor else ()),
-            ],
-        )
-        for each, (_, first, loaded_from) in zip(orders, ranges, strict=True)
+        _packed(each, [*found, *(each.loaded.records if loaded_from < each.commit.cursor else ())])
+        for each, found, (_, _, loaded_from) in zip(orders, before, ranges, strict=True)
     ]
 
 

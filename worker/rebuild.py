@@ -58,8 +58,7 @@ def rebuild(store: Store, tenant: str, reference: str, policy: Policy) -> bool |
         )
         (written,) = store.run(folding.commit([commit]))
         if written is Written.DONE:
-            if commit.announcement:
-                store.run(folding.announce([Change(name, loaded.generation, commit.announcement)]))
+            store.run(folding.announce([change] if (change := commit.change) else []))
             store.run(indexes.check(tenant, [reference]))
             return outcome.changed
     raise Busy(f"order {reference!r} of {tenant}: got new events in each of {_TRIES} tries; try again later")

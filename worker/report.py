@@ -16,7 +16,7 @@ from shared.errors import StoreUnavailable
 from shared.metrics import BATCH_BOUNDS, DOCUMENT_BOUNDS
 from shared.stop import StopFlag
 from shared.store import Store, activity
-from worker.fold import Tally
+from worker.tally import Tally
 
 logger = log.get("worker.report")
 

@@ -16,8 +16,9 @@ from shared.settings import Settings
 from shared.stop import StopFlag
 from shared.store import Store, due
 from worker.advance import Policy
-from worker.fold import Tally, fold_due
 from worker.report import Report, counted
+from worker.rounds import Rounds
+from worker.tally import Tally
 
 logger = log.get("worker.shift")
 
@@ -66,24 +67,33 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
     busy = 0.0
     beat_at = start
     relief.clear()
+    rounds = Rounds(store, policy, lease_seconds=settings.lease_seconds)
+
+    def count(tally: Tally, began: float) -> None:
+        nonlocal busy
+        total.add(tally)
+        took = time.monotonic() - began
+        if tally.orders:
+            busy += took
+        counted.batch(tally, took)
+
     try:
         while True:
             began = time.monotonic()
             if began >= beat_at:
                 store.run(due.beat(shift_id, _ALIVE_MS))
                 beat_at = began + _BEAT_SECONDS
-            tally = fold_due(store, policy, lease_seconds=settings.lease_seconds)
-            total.add(tally)
-            if tally.orders:
-                took = time.monotonic() - began
-                counted.batch(tally, took)
-                busy += took
+            tally = rounds.fold_next()
+            count(tally, began)
             left = start + seconds - time.monotonic()
             if stop_asked.is_set() or relief.is_set() or left <= 0:
                 break
             if not tally.orders:
-                store.run(due.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01))))
+                rounds.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01)))
+        began = time.monotonic()
+        count(rounds.finish(), began)
     finally:
+        rounds.close()
         counted.shift()
         _end(store, shift_id)
     result: dict[str, int | float] = {

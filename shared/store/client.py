@@ -43,6 +43,8 @@ class Store:
     def __init__(self, client: Any, *, cluster: bool) -> None:
         self.client = client
         self.cluster = cluster
+        #: Whether a batch may be finished in one call, which touches many orders.
+        self.one_call = not cluster
 
     @classmethod
     def from_url(cls, url: str, *, timeout_seconds: float = 10.0) -> "Store":

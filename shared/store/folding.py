@@ -66,6 +66,37 @@ class Announcement(msgspec.Struct):
         """As kept with the order until it was announced."""
         return msgspec.json.encode(self)
 
+    def fields(self, tenant: str, reference: str) -> tuple[str | int, ...]:
+        """Names and values of the entry in the stream of changes."""
+        return (
+            "tenant",
+            tenant,
+            "orderReferenceId",
+            reference,
+            "version",
+            self.version,
+            "status",
+            self.status,
+            "previousStatus",
+            self.previous or "",
+            "terminal",
+            "true" if self.terminal else "false",
+            "at",
+            format_time(self.at_us),
+        )
+
+    def entry(self, reference: str) -> Entry:
+        """What the indexes note."""
+        return Entry(reference, self.status, self.previous, self.flags, self.flags_before, self.received_ms)
+
+
+class Change(NamedTuple):
+    """A change to announce: the order's name and generation, and the `Announcement` as encoded."""
+
+    name: str
+    generation: bytes
+    encoded: bytes
+
 
 class Commit(NamedTuple):
     """The outcome of a fold. `document` and `announcement` only where the document has changed."""
@@ -77,9 +108,31 @@ class Commit(NamedTuple):
     cursor: int
     expires_ms: int
     document: bytes = b""
-    announcement: bytes = b""
+    announcement: Announcement | None = None
     #: A record to append to the log: what was parked.
     record: bytes = b""
+
+    @property
+    def change(self) -> Change | None:
+        """What is to be announced."""
+        if self.announcement is None:
+            return None
+        return Change(self.name, self.generation, self.announcement.encoded())
+
+    @property
+    def words(self) -> tuple[bytes | int, ...]:
+        """As `commit_order` in committing.lua reads it."""
+        return (
+            self.revision,
+            b"%d" % (int(self.revision or 0) + 1),
+            self.document,
+            self.stored,
+            self.cursor,
+            b"" if self.announcement is None else self.announcement.encoded(),
+            self.record,
+            self.expires_ms,
+            self.generation,
+        )
 
 
 class Written(Enum):
@@ -90,14 +143,6 @@ class Written(Enum):
     CONFLICT = 0
     #: The order was erased meanwhile, or has ended; another one may have its name by now.
     GONE = 2
-
-
-class Change(NamedTuple):
-    """A change to announce: the order's name and generation, and the `Announcement` as encoded."""
-
-    name: str
-    generation: bytes
-    encoded: bytes
 
 
 def take(
@@ -137,56 +182,31 @@ def whole_log(name: str) -> Operation[list[bytes]]:
 
 def commit(commits: Sequence[Commit]) -> Operation[list[Written]]:
     """Write the outcomes, each if its order is as it was loaded; what became of each."""
-    items = [
-        (
-            keys.of_order(each.name),
-            (
-                each.revision,
-                b"%d" % (int(each.revision or 0) + 1),
-                each.document,
-                each.stored,
-                each.cursor,
-                each.announcement,
-                each.record,
-                each.expires_ms,
-                each.generation,
-            ),
-        )
-        for each in commits
-    ]
-    (results,) = yield [Batch(COMMIT, items)]
+    (results,) = yield [Batch(COMMIT, [(keys.of_order(each.name), each.words) for each in commits])]
     return [Written(result) for result in results]
 
 
-def announce(changes: Sequence[Change], then: Step | None = None) -> Operation[None]:
-    """Tell of changes, then note that they were told: told at least once. `then` is carried out behind the note.
+def announce(changes: Sequence[Change]) -> Operation[None]:
+    """Tell of changes, then note that they were told: told at least once.
 
     What was told of an order that was erased before the note is taken back.
     """
+    if not changes:
+        return
     step: Step = []
     entries: dict[str, list[Entry]] = {}
     links: list[tuple[str, list[str]]] = []
     for name, _, encoded in changes:
         change = msgspec.json.decode(encoded, type=Announcement)
         tenant, reference = keys.split_order_name(name)
-        fields: dict[str, Any] = {
-            "tenant": tenant,
-            "orderReferenceId": reference,
-            "version": change.version,
-            "status": change.status,
-            "previousStatus": change.previous or "",
-            "terminal": "true" if change.terminal else "false",
-            "at": format_time(change.at_us),
-        }
-        words = tuple(word for field in fields.items() for word in field)
-        step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *words)))
-        entry = Entry(reference, change.status, change.previous, change.flags, change.flags_before, change.received_ms)
-        entries.setdefault(tenant, []).append(entry)
+        fields = change.fields(tenant, reference)
+        step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *fields)))
+        entries.setdefault(tenant, []).append(change.entry(reference))
         links.append((name, change.ids))
     step.extend(indexes.noted(tenant, changed) for tenant, changed in entries.items())
     answers = yield step + indexes.linked(links)
     noted = Batch(ANNOUNCED, [((keys.meta(each.name),), (each.generation, each.encoded)) for each in changes])
-    results, *_ = yield [noted, *(then or ())]
+    (results,) = yield [noted]
     for (name, ids), entry_id, result in zip(links, answers[: len(changes)], results, strict=True):
         if result == _GONE:
             yield from erasing.take_back(name, entry_id, ids)

@@ -19,7 +19,7 @@ from shared.store.listing import Listed
 from shared.store.scripts import FORGET, INDEX, LINK, MEND, UNLINK
 
 #: One id leads to so many orders at most, the last ones. (A parcel with two orders in it is rare enough.)
-_MOST_ORDERS: Final = 32
+MOST_ORDERS: Final = 32
 #: Documents that are read together: the largest are a megabyte.
 _DOCUMENTS: Final = 25
 _STATUS: Final = {status: n for n, status in enumerate(keys.STATUSES)}
@@ -58,31 +58,45 @@ def ids_of(document: Mapping[str, Any]) -> set[str]:
 
 def noted(tenant: str, entries: Iterable[Entry]) -> Call:
     """The call that notes changes of a tenant's orders."""
-    all_keys = keys.indexes(tenant)
-    used = list(all_keys[:_FIRST_STATUS])
-    position: dict[str, int] = {}
+    used = UsedKeys()
+    words = [word for each in entries for word in used.words(tenant, keys.escaped(each.reference), each)[1:]]
+    return Call(INDEX, tuple(used.keys), tuple(words))
 
-    def key_of(status: str | None) -> int:
-        if status is None:
-            return 0
-        key = all_keys[_FIRST_STATUS + _STATUS.get(status, _OTHER)]
-        if key not in position:
-            used.append(key)
-            position[key] = len(used)
-        return position[key]
 
-    words: list[str | int] = []
-    for each in entries:
-        flags = "" if each.flags is None else each.flags
-        words += (keys.escaped(each.reference), flags, each.flags_before, each.received_ms)
-        words += (key_of(each.status), key_of(each.previous))
-    return Call(INDEX, tuple(used), tuple(words))
+class UsedKeys:
+    """The keys that some notes in indexes need, and the words of these notes, which say where the keys stand.
+
+    `before` others stand in front of them.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self.keys: list[str] = []
+        self._before = before
+        #: Per tenant: where its keys begin, and those of its statuses.
+        self._positions: dict[str, tuple[int, dict[str | None, int]]] = {}
+
+    def words(self, tenant: str, escaped: str, entry: Entry) -> tuple[str | int, ...]:
+        """Where a tenant's keys begin, and the words of one note, as `note_order` in indexed.lua reads them."""
+        if tenant not in self._positions:
+            self._positions[tenant] = self._next(), {None: 0}
+            self.keys += keys.indexes(tenant)[:_FIRST_STATUS]
+        first, statuses = self._positions[tenant]
+        for status in (entry.status, entry.previous):
+            if status is not None and status not in statuses:
+                statuses[status] = self._next()
+                self.keys.append(keys.indexes(tenant)[_FIRST_STATUS + _STATUS.get(status, _OTHER)])
+        flags = "" if entry.flags is None else entry.flags
+        known = statuses[entry.status], statuses[entry.previous]
+        return (first, escaped, flags, entry.flags_before, entry.received_ms, *known)
+
+    def _next(self) -> int:
+        return self._before + len(self.keys) + 1
 
 
 def linked(names: Iterable[tuple[str, Iterable[str]]]) -> Step:
     """The step that notes which ids lead to which order, `(order's name, ids)`; empty without any id."""
     items = list(_links(names))
-    return [Batch(LINK, items, common=(_MOST_ORDERS,))] if items else []
+    return [Batch(LINK, items, common=(MOST_ORDERS,))] if items else []
 
 
 def unlinked(names: Iterable[tuple[str, Iterable[str]]]) -> Step:

@@ -8,63 +8,17 @@ asking Sentinel) redis-py still does; the established socket is taken over.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import hiredis
-from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import StoreUnavailable
-from shared.store.calls import Batch, Call, Operation, Step, whole, words
+from shared.store.calls import Operation
+from shared.store.running import WRONG_SERVER, Running
 
 T = TypeVar("T")
 
 _NOTHING: Final = object()
-#: The server that we talk to is not the primary any more: ask again who is.
-_WRONG_SERVER: Final = "READONLY"
-
-
-class Running(Generic[T]):
-    """An operation on its way. `done` is called once: with its result, or with `StoreUnavailable`."""
-
-    __slots__ = ("_operation", "calls", "done", "results")
-
-    def __init__(self, operation: Operation[T], done: Callable[[T | Exception], None]) -> None:
-        self._operation = operation
-        self.done: Callable[[T | Exception], None] | None = done
-        self.results: list[Any] = []
-        self.calls = self._calls(next(operation))
-
-    def go_on(self) -> bool:
-        """Give the operation its step's results; whether it has another step."""
-        errors = [each for each in self.results if isinstance(each, Exception)]
-        operation = self._operation
-        try:
-            step = operation.throw(ResponseError(str(errors[0]))) if errors else operation.send(self.results)
-        except StopIteration as stop:
-            self.end(stop.value)
-            return False
-        except RedisError as refusal:
-            self.end(StoreUnavailable(f"Redis: {refusal}"))
-            return False
-        except Exception as bug:
-            self.end(bug)
-            return False
-        self.calls, self.results = self._calls(step), []
-        return True
-
-    def end(self, result: T | Exception) -> None:
-        """Tell what came of it, unless it was given up."""
-        done, self.done = self.done, None
-        if done is not None:
-            done(result)
-
-    def give_up(self) -> None:
-        """Nobody waits any longer: what was sent may still be carried out."""
-        self.done = None
-
-    @staticmethod
-    def _calls(step: Step) -> list[Call]:
-        return [whole(each) if isinstance(each, Batch) else each for each in step]
 
 
 class _Socket(asyncio.Protocol):
@@ -141,7 +95,7 @@ class Pipe:
             self._send(running, in_full=True)
         elif running.go_on():
             self._send(running)
-        if any(text.startswith(_WRONG_SERVER) for text in refused):
+        if any(text.startswith(WRONG_SERVER) for text in refused):
             self.close()
 
     def _send(self, running: Running[Any], *, in_full: bool = False) -> None:
@@ -149,8 +103,7 @@ class Pipe:
             self._unsent.append(running)
             return
         self._unanswered.append(running)
-        packed = [hiredis.pack_command(tuple(words(call, in_full=in_full))) for call in running.calls]
-        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        self._transport.write(running.packed(in_full=in_full))
 
     async def _connect(self) -> None:
         connection = self._pool.make_connection()

@@ -9,7 +9,8 @@ from shared.store.intake import Incoming
 from support.polling import eventually
 from support.server import Server
 from worker.advance import Policy
-from worker.fold import Tally, fold_due
+from worker.fold import fold_due
+from worker.tally import Tally
 
 LEASE_SECONDS = 15.0
 

@@ -4,6 +4,7 @@
 -- ARGV   per order: escaped reference, its time in the index as it was looked at (ms, "" not there), its flags (bits),
 --          receipt of its last event (ms; an entry that is there keeps its own), the key of its status
 -- Return how many entries were mended
+--@include due.lua
 --@include indexed.lua
 local mended = 0
 for n = 1, #ARGV, 5 do

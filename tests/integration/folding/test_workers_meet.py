@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.folding.mortal import Died, Mortal
 from support.folding.wellness import assert_all_is_well, saying, webhook
+from support.folding.mortal import Died, Mortal, ways
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.server import Server
@@ -15,8 +15,8 @@ from shared.store import Store, keys, orders, scripts
 from shared.store.calls import Call, Step
 from shared.store.intake import Incoming
 from worker.advance import Policy
-from worker.fold import Tally
 from worker.rebuild import rebuild
+from worker.tally import Tally
 
 
 def of_event(incoming: Incoming) -> tuple[int, str]:
@@ -24,19 +24,21 @@ def of_event(incoming: Incoming) -> tuple[int, str]:
     return int(content["id"].removeprefix("is_")), content["status"]
 
 
+@ways
 def test_of_two_workers_that_fold_the_same_order_one_wins_and_no_event_is_lost(
-    store: Store, server: Server, mortal: Any
+    store: Store, server: Server, mortal: Any, *, one_call: bool
 ) -> None:
     accept(store, *(webhook("A", n) for n in range(3)))
-    slow, fast = mortal(), mortal()
+    slow, fast = mortal(one_call=one_call), mortal(one_call=one_call)
+    committing = scripts.FINISH if one_call else scripts.COMMIT
     loaded, meet = threading.Event(), threading.Barrier(2)
 
     def wait_for_the_other(_: Step) -> None:
         loaded.set()
         meet.wait(10)
 
-    slow.before[scripts.COMMIT] = wait_for_the_other
-    fast.before[scripts.COMMIT] = lambda _: meet.wait(10) and None
+    slow.before[committing] = wait_for_the_other
+    fast.before[committing] = lambda _: meet.wait(10) and None
     tallies: list[Tally] = []
     first = threading.Thread(target=lambda: tallies.append(fold_once(slow, lease_seconds=0.02)))
     first.start()
@@ -140,7 +142,7 @@ def test_no_event_is_lost_when_a_worker_packs_during_a_rebuild(store: Store, ser
 def test_a_rebuild_tells_of_the_change_that_a_dead_worker_could_not(store: Store, server: Server, mortal: Any) -> None:
     accept(store, webhook("A", 1))
     dying = mortal()
-    dying.left = 3  # claim, load, commit
+    dying.left = 2  # take, commit
     with pytest.raises(Died):
         fold_once(dying, lease_seconds=0.02)
     accept(store, webhook("A", 2, "printed"))
@@ -163,7 +165,7 @@ class Stalled(Mortal):
 
 def test_a_worker_that_announces_late_does_not_take_the_index_back(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1))
-    slow = Stalled(server.url)
+    slow = Stalled(server.url, one_call=False)
     newer: list[float | None] = []
 
     def another_folds() -> None:

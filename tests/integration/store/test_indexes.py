@@ -18,13 +18,13 @@ from support.folding.indexed import (
     tracking,
     webhook,
 )
-from support.orders import accept, fold, fold_all
+from support.mortal import Died, Mortal
+from support.orders import accept, fold, fold_all, fold_once
 from support.server import Server
 
 from shared.store import Store, folding, indexes, keys, orders, search
 from shared.store.folding import Announcement
 from shared.store.search import Counts, Flag
-from worker import fold as fold_module
 from worker.advance import Policy
 from worker.rebuild import rebuild
 
@@ -121,14 +121,14 @@ class TestHealing:
         fresh(store, item_status("A", "delivered", n=2), item_status("D", "beamed_up"))
 
     def test_a_change_whose_worker_died_is_indexed_by_whoever_comes_next(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
+        self, store: Store, mortal: Callable[[], Mortal]
     ) -> None:
         fresh(store, item_status("A", "on_hold"))
         accept(store, item_status("A", "delivered", n=2), tracking("A", "code", n=3))
-        with monkeypatch.context() as dying:
-            dying.setattr(folding, "announce", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-            with pytest.raises(KeyboardInterrupt):
-                fold_module.fold_due(store, Policy(), lease_seconds=0.001)
+        dying = mortal()
+        dying.left = 2  # take, commit
+        with pytest.raises(Died):
+            fold_once(dying, lease_seconds=0.001)
         assert (flagged(store, Flag.ATTENTION), find(store, "code")) == (["A"], [])
         fold_all(store)
         assert (flagged(store, Flag.ATTENTION), find(store, "code")) == ([], ["A"])

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from shared.store import Store
 from shared.store.calls import Batch, Step
 from shared.store.scripts import Script
+
+
+#: A batch is finished in one call, or step by step, as in a cluster.
+ways = pytest.mark.parametrize("one_call", [True, False], ids=["in one call", "step by step"])
 
 
 class Died(BaseException):
@@ -13,10 +19,14 @@ class Died(BaseException):
 
 
 class Mortal(Store):
-    """A store whose worker dies before its n-th step; `before` are called once, before a step with their script."""
+    """A store whose worker dies before its n-th step; `before` are called once, before a step with their script.
 
-    def __init__(self, url: str) -> None:
+    Without `one_call` a batch is finished step by step, as in a cluster.
+    """
+
+    def __init__(self, url: str, *, one_call: bool) -> None:
         super().__init__(Store.from_url(url).client, cluster=False)
+        self.one_call = one_call
         self.left: int | None = None
         self.steps = 0
         self.before: dict[Script, Callable[[Step], None]] = {}

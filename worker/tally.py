@@ -1,0 +1,30 @@
+"""What folding did: counted per batch, added up per shift, reported by `worker.report`."""
+
+from dataclasses import dataclass, field
+
+from shared.counting import Histogram
+from shared.metrics import DOCUMENT_BOUNDS
+
+
+@dataclass
+class Tally:
+    """What a batch, or a shift of batches, did."""
+
+    orders: int = 0
+    events: int = 0
+    changed: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    parked: int = 0
+    leases_expired: int = 0
+    #: Orders still due when the batch was claimed.
+    waiting: int = 0
+    #: From each event's receipt to its document.
+    to_document: Histogram = field(default_factory=lambda: Histogram(DOCUMENT_BOUNDS))
+
+    def add(self, other: "Tally") -> None:
+        """Add another tally to this one; `waiting` is the latest."""
+        for name in ("orders", "events", "changed", "conflicts", "failed", "parked", "leases_expired"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.waiting = other.waiting
+        self.to_document.add(other.to_document)
