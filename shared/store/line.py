@@ -15,6 +15,7 @@ from shared.errors import StoreUnavailable
 from shared.store.calls import Operation
 from shared.store.client import Store
 from shared.store.running import WRONG_SERVER, Running
+from shared.store.scripts import Script
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class Line:
         self._connection: Any = None
         #: All that has no answer was sent a second time already.
         self._retried = False
+        #: The scripts that were sent over this connection.
+        self._sent: set[str] = set()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._unanswered: deque[Running[Any]] = deque()
 
@@ -85,12 +88,19 @@ class Line:
         try:
             if self._connection is None:
                 self._connect()
-            self._connection._sock.sendall(running.packed(in_full=in_full))
+            self._connection._sock.sendall(self._packed(running, in_full=in_full))
         except (OSError, RedisError) as error:
             self._again(error)
         except BaseException:
             self._fail(StoreUnavailable(_INTERRUPTED))  # half a command may have been sent
             raise
+
+    def _packed(self, running: Running[Any], *, in_full: bool = False) -> bytes:
+        """A step as sent. A script's first call is in full: one that had to be repeated would come behind its successors."""
+        scripts = [call.command.sha for call in running.calls if isinstance(call.command, Script)]
+        in_full = in_full or not self._sent.issuperset(scripts)
+        self._sent.update(scripts)
+        return running.packed(in_full=in_full)
 
     def _receive(self) -> None:
         """Wait for answers, and hand them out."""
@@ -136,7 +146,7 @@ class Line:
             running.results = []
         try:
             self._connect()
-            self._connection._sock.sendall(b"".join(running.packed() for running in self._unanswered))
+            self._connection._sock.sendall(b"".join([self._packed(running) for running in self._unanswered]))
         except (OSError, RedisError) as second:
             self._fail(StoreUnavailable(f"Redis: {type(second).__name__}: {second}"))
 
@@ -149,6 +159,7 @@ class Line:
 
     def _connect(self) -> None:
         self._connection = self._pool.get_connection()
+        self._sent.clear()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
 
     def _disconnect(self) -> None:
