@@ -18,6 +18,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+#: No longer text is kept in memory; what makes a time longer is digits of a second that nobody needs.
+_USUAL_TIME: Final = 40
 _UNIQID: Final = re.compile(r"[A-Za-z]+_([0-9a-f]{8})([0-9a-f]{5})")
 
 
@@ -33,13 +35,19 @@ def parse_time(text: Any) -> int | None:
     """ISO 8601 text to microseconds since the epoch (no offset: UTC); None for anything else."""
     if not isinstance(text, str):
         return None
+    return _moment(text) if len(text) <= _USUAL_TIME else _moment.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)  # whole seconds: events that come together were often made in the same one
+def _moment(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    microseconds = (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    microseconds = (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
     # An offset can carry the first or last day of the calendar out of it, where it could not be written down again.
     return microseconds if _FIRST <= microseconds <= _LAST else None
 

@@ -4,7 +4,9 @@ An event is read once into `Facts`; joining facts (`shared.rollup`) cannot fail,
 breaks here, before any state has been touched. See docs/explanation/the-fold.md.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from shared import statuses
 from shared.canonical import parse
@@ -26,7 +28,7 @@ from shared.events import (
 from shared.snapshots import Sanitised, classify_snapshot
 
 
-class ParcelFacts(NamedTuple):
+class ParcelFacts(msgspec.Struct, frozen=True, gc=False):
     """One parcel of one line; `key` is its tracking code, else its URL."""
 
     key: str
@@ -36,7 +38,7 @@ class ParcelFacts(NamedTuple):
     method_uid: str | None
 
 
-class LineFacts(NamedTuple):
+class LineFacts(msgspec.Struct, frozen=True, gc=False):
     """What an event says of one line. `facility` is country, state or province, facility id."""
 
     reference: str
@@ -46,7 +48,7 @@ class LineFacts(NamedTuple):
     parcels: tuple[ParcelFacts, ...] = ()
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What an event says of one connected order."""
 
     order_id: str

@@ -242,10 +242,9 @@ def _write_comment(comments: dict[str, Register], status: str, comment: str, fac
 def _last(register: Register | None, value: str, facts: Facts) -> Register:
     """The register after this event wrote `value` to it."""
     _, lo, hi = facts.stamp
-    if register is None:
+    if register is None or later(register, hi, lo, facts.identity, value):
         return Register(hi, lo, facts.identity, value)
-    newer = later(register, hi, lo, facts.identity, value)
-    return Register(hi, lo, facts.identity, value) if newer else register
+    return register
 
 
 def later(register: Register, hi: int, lo: int, identity: str, value: str) -> bool:

@@ -140,15 +140,10 @@ def _line(event: _Webhook, kind: str) -> LineFacts | None:
         status = _status(event.status)
         return None if status is None else LineFacts(reference, status, _text(event.comment), (_place(event),))
     named = _place(event)
-    made = (
-        _text(event.production_country),
-        _text(event.production_state_province),
-        _text(event.production_facility_id),
-    )
     produced = (
-        made[0] if named[0] is None else None,
-        made[1] if named[1] is None else None,
-        made[2] if named[2] is None else None,
+        _text(event.production_country) if named[0] is None else None,
+        _text(event.production_state_province) if named[1] is None else None,
+        _text(event.production_facility_id) if named[2] is None else None,
     )
     parcel = _parcel(event)
     return LineFacts(reference, None, None, (named, produced), () if parcel is None else (parcel,))
@@ -179,16 +174,16 @@ def _place(entry: _Place) -> tuple[str | None, str | None, str | None]:
         entry.fulfillment_state_province,
         entry.fulfillment_facility_id,
     )
-    if country is None and province is None and facility is None:
+    if not country and not province and not facility:
         return _NO_PLACE
     return _text(country), _text(province), _text(facility)
 
 
 def _parcel(entry: _Place) -> ParcelFacts | None:
-    code, url = _text(entry.tracking_code), _text(entry.tracking_url)
-    key = code or url
-    if key is None:
+    if not entry.tracking_code and not entry.tracking_url:
         return None
+    code, url = _text(entry.tracking_code), _text(entry.tracking_url)
+    key = code or url or ""
     return ParcelFacts(key, code, url, _text(entry.shipment_method_name), _text(entry.shipment_method_uid))
 
 
@@ -204,6 +199,8 @@ def _status(text: str | None) -> str | None:
     """A status, normalised; None for one that nobody could have."""
     if text is None:
         return None
+    if text in statuses.RANK:
+        return text
     status = statuses.normalise(text)
     return status if 0 < len(status) <= statuses.MAX_STATUS_LENGTH else None
 

@@ -1,5 +1,6 @@
 """One worker process: RQ's worker in the main thread, the sweep beside it."""
 
+import gc
 import os
 import signal
 import sys
@@ -28,6 +29,10 @@ def run(settings: Settings) -> None:
     # A shift that has its answer from Redis waits for the interpreter while another thread (sweep, replay, reconciliation)
     # works: by default up to 5 ms, several times for each fold.
     sys.setswitchinterval(0.0005)
+    # What start-up has made stays: the collector need not look through it again and again. A fold leaves no cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     store = Store.from_url(settings.where())
     sweep = Sweep(store, settings)
     sweep.start()

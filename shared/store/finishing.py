@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from shared.store import due, folding, indexes, keys
 from shared.store.calls import Argument, Call, Operation
 from shared.store.due import Release
-from shared.store.folding import MAX_CHANGES, Announcement, Commit, Pack, Written
+from shared.store.folding import Announcement, Commit, Pack, Written
 from shared.store.scripts import FINISH
 
 #: What `finish.lua` is to do with an order.
@@ -19,13 +19,7 @@ _ANNOUNCE: Final = 2
 _PACK: Final = 4
 _KEEP_LEASE: Final = "k"
 _KEYS: Final = (*due.ALL_SHARDS, keys.CHANGES)
-_COMMON: Final[tuple[Argument, ...]] = (
-    len(_KEYS),
-    MAX_CHANGES,
-    indexes.MOST_ORDERS,
-    *keys.ORDER_PREFIXES,
-    keys.ORDER_SUFFIX,
-)
+_OF_ORDERS: Final = (*keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 
 
 class End(NamedTuple):
@@ -46,7 +40,7 @@ def finish(claim_id: str, ends: Sequence[End], *, one_call: bool) -> Operation[S
     if not one_call:
         return (yield from _step_by_step(claim_id, ends))
     used = indexes.UsedKeys(before=len(_KEYS))
-    words: list[Argument] = [claim_id, *_COMMON]
+    words: list[Argument] = [claim_id, len(_KEYS), folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
     for each in ends:
         todo, rest = _words(each, used)
         order = each.release.order

@@ -145,7 +145,7 @@ def are_plain(stored: Iterable[bytes]) -> bool:
 
 def pack_plain(stored: list[bytes]) -> bytes:
     """Stored records as one, as they are."""
-    compressor = zlib.compressobj(level=6, zdict=_DICTIONARY)
+    compressor = zlib.compressobj(level=3, zdict=_DICTIONARY)
     return _PACKED + compressor.compress(_ENCODER.encode(stored)) + compressor.flush()
 
 

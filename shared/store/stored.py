@@ -40,7 +40,7 @@ _DECODER: Final = msgspec.msgpack.Decoder(Stored)
 def encode(stored: Stored, *, compress: bool) -> bytes:
     """As bytes. Compressing saves two thirds and costs more than the rest of a fold: for orders that are done."""
     packed = _ENCODER.encode(stored)
-    return _COMPRESSED + zlib.compress(packed, 6) if compress else _PLAIN + packed
+    return _COMPRESSED + zlib.compress(packed, 1) if compress else _PLAIN + packed
 
 
 def decode(raw: bytes) -> Stored | None:

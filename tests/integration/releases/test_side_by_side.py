@@ -19,7 +19,7 @@ from shared.store import keys, scripts
 
 PACKAGES = ("gelato_rollup", "ops", "receiver", "shared", "worker")
 #: What any receiver, and any worker that folds, asks the server for.
-USED = (scripts.ACCEPT, scripts.TAKE, scripts.COMMIT, scripts.ANNOUNCED, scripts.RELEASE)
+USED = (scripts.ACCEPT, scripts.TAKE, scripts.FINISH)
 
 
 def another_build(directory: Path) -> Path:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -150,15 +151,17 @@ class Alarm(BaseException):
 
 
 def test_after_an_interruption_nobody_is_given_anothers_answer(line: Line, server: Server) -> None:
-    def ring(*_: object) -> None:
-        raise Alarm
+    def ring(_: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code is Line._receive.__code__:
+            raise Alarm
 
     before = signal.signal(signal.SIGUSR1, ring)
     blocked = line.start(one("BLPOP", "gelato:test", arguments=(0,)))
+    rung = threading.Event()
 
     def interrupt() -> None:
-        eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the line to block")
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        while not rung.wait(0.01):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -166,6 +169,7 @@ def test_after_an_interruption_nobody_is_given_anothers_answer(line: Line, serve
         with pytest.raises(Alarm):
             line.wait(blocked)
     finally:
+        rung.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
     assert line.run(echo("mine")) == b"mine"
