@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ops.bench import lives
+from ops.bench import lives, proc
 from ops.bench.backlog import fill, folded_events, hide, lay_open, wait_until_folded, waiting
 from ops.bench.bench import Bench
 from ops.bench.errors import BenchError
@@ -66,6 +66,24 @@ def fold(bench: Bench) -> Result:
     return result
 
 
+class _Used:
+    """Processor time of workers and server from now on: shows where the time goes, and whether any core was left idle."""
+
+    def __init__(self, worker: int, server: int) -> None:
+        self._workers, self._server = proc.family(worker), server
+        self._before = self._now()
+
+    def add_to(self, result: Result, name: str, events: int, seconds: float) -> None:
+        """Add what was used for so many events in so many seconds."""
+        workers, server = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        result.add(f"{name}: processor time of workers", workers / events * 1e6, "us per event", 1)
+        result.add(f"{name}: processor time of the server", server / events * 1e6, "us per event", 1)
+        result.add(f"{name}: cores used", (workers + server) / seconds, "cores", 2)
+
+    def _now(self) -> tuple[float, float]:
+        return proc.cpu_seconds(self._workers), proc.cpu_seconds([self._server])
+
+
 def _prepare(keep: Path, bench: Bench, put: Callable[[Stage, int], None]) -> Path:
     """A directory with a hidden backlog in an append-only file, made once and copied for each run."""
     with Stage(bench.scratch) as stage:
@@ -96,12 +114,14 @@ def _ours(bench: Bench, result: Result, prepared: Path, processes: int) -> None:
         worker = stage.worker(processes)
         # Two supervised workers may both have said that they are alive a moment before they block.
         time.sleep(0.3)
+        used = _Used(worker.pid, stage.server.pid)
         start = time.perf_counter()
         lay_open(stage.store)
         wait_until_folded(stage.store, [worker], _MOST_SECONDS)
         seconds = time.perf_counter() - start
         name = f"ours, {processes} worker" + ("s" if processes > 1 else "")
         result.add(name, expected / seconds, UNIT)
+        used.add_to(result, name, expected, seconds)
         stage.stop()
         found = folded_events(stage.store)
         result.check(f"fold, {name}: the documents hold every event once", found == expected, f"{found} of {expected}")
@@ -134,13 +154,16 @@ def _streams(bench: Bench, result: Result, prepared: Path) -> None:
     expected = bench.sizes.backlog_orders * EVENTS
     with Stage(bench.scratch, seed=prepared) as stage:
         client = stage.store.client
-        stage.baseline("streams_reader.py")
+        reader = stage.baseline("streams_reader.py")
         wait_for(lambda: client.info("clients")["blocked_clients"] == 1, [], what="the reader of the stream")
         newest = client.xrevrange("hidden", count=1)[0][0]
+        used = _Used(reader.pid, stage.server.pid)
         start = time.perf_counter()
         client.rename("hidden", "events")
         _poll(lambda: client.get("cursor") == newest)
-        result.add("D", expected / (time.perf_counter() - start), UNIT)
+        seconds = time.perf_counter() - start
+        result.add("D", expected / seconds, UNIT)
+        used.add_to(result, "D", expected, seconds)
         found = folded_events(stage.store, "document:*")
         result.check("fold, D: the documents hold every event once", found == expected, f"{found} of {expected}")
 

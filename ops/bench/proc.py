@@ -12,6 +12,15 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(map(_cpu_seconds, pids))
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [pid]
+    for each in found:
+        for task in Path(f"/proc/{each}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory of a process now."""
     return _status_kib(pid, "VmRSS") * 1024

@@ -17,8 +17,8 @@ from faults.stage import Actor, Stage
 #: A fault: `(stage, rng, scale)`, where `scale` shortens it; what it is counted as.
 Fault = Callable[[Stage, random.Random, float], str]
 
-#: The points at which a worker is struck: the scripts on its way, and the stream's XADD.
-WORKER_POINTS = ("take", "commit", "XADD", "announced", "release", "pack")
+#: The points at which a worker is struck: the scripts on its way.
+WORKER_POINTS = ("take", "finish", "pack")
 RECEIVER_POINT = "accept"
 #: So long a trap waits for its command; `pack` comes with orders that end.
 _TRAP_SECONDS = 3.0
