@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from support.folding.faulty import FAST, POISON, SLOW, Bug, webhook
+from support.faulty import FAST, POISON, SLOW, Bug, webhook
+from support.folding.mortal import Died, Mortal
 from support.orders import accept, document, fold_all, fold_once, letters, nothing_waits
 from support.polling import eventually
 from support.server import Server
 
 from shared.settings import Settings
 from shared.store import Store, keys, scripts
-from shared.store.calls import Batch, Step
+from shared.store.calls import Step
 from worker.advance import Policy
 from worker.rebuild import rebuild
 from worker.shift import policy_of
@@ -63,50 +64,32 @@ def test_events_that_come_while_it_waits_for_its_next_try_are_folded_at_once(sto
     assert sorted(document(store, "A")["items"]) == ["cap", "mug"]
 
 
-class Dying(BaseException):
-    """The end of a worker."""
-
-
-class Hooked(Store):
-    """A store that calls back before a step with a certain script, once."""
-
-    script: scripts.Script | None = None
-    hook: Callable[[], None] | None = None
-
-    def _step(self, step: Step) -> list[Any]:
-        if self.hook and any(isinstance(call, Batch) and call.script is self.script for call in step):
-            hook, self.hook = self.hook, None
-            hook()
-        return super()._step(step)
-
-
 def test_a_try_that_is_still_to_come_survives_the_death_of_its_worker(
-    store: Store, server: Server, reading: Bug
+    store: Store, server: Server, mortal: Callable[[], Mortal], reading: Bug
 ) -> None:
     accept(store, webhook("A", POISON), webhook("A", "mug"))
-    mortal = Hooked(store.client, cluster=False)
+    dying = mortal()
 
-    def die() -> None:
-        raise Dying
+    def die(_: Step) -> None:
+        raise Died
 
-    mortal.script, mortal.hook = scripts.RELEASE, die
-    with pytest.raises(Dying):
-        fold_once(mortal, SLOW, lease_seconds=0.02)
+    dying.before[scripts.RELEASE] = die
+    with pytest.raises(Died):
+        fold_once(dying, SLOW, lease_seconds=0.02)
     eventually(lambda: fold_once(store, SLOW).orders, what="the lease to end")
     assert is_or_will_be_dealt_with(server, "A")
 
 
 @pytest.mark.parametrize("what", ["a duplicate", "another event"])
 def test_a_try_that_is_still_to_come_survives_what_comes_during_a_fold(
-    store: Store, server: Server, reading: Bug, what: str
+    store: Store, server: Server, mortal: Callable[..., Mortal], reading: Bug, what: str
 ) -> None:
     poison = webhook("A", POISON)
     accept(store, poison, webhook("A", "mug"))
-    hooked = Hooked(store.client, cluster=False)
-    # Between claim and load, so that it is folded with the rest; its mark remains.
-    hooked.script = scripts.LOAD
-    hooked.hook = lambda: accept(store, poison if what == "a duplicate" else webhook("A", "cap"))
-    fold_once(hooked, SLOW)
+    slow = mortal(one_call=True)
+    slow.before[scripts.FINISH] = lambda _: accept(store, poison if what == "a duplicate" else webhook("A", "cap"))
+    fold_once(slow, SLOW)
+    assert not slow.before
     fold_once(store, SLOW)
     assert is_or_will_be_dealt_with(server, "A")
 

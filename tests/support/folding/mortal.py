@@ -9,7 +9,6 @@ from shared.store import Store
 from shared.store.calls import Batch, Step
 from shared.store.scripts import Script
 
-
 #: A batch is finished in one call, or step by step, as in a cluster.
 ways = pytest.mark.parametrize("one_call", [True, False], ids=["in one call", "step by step"])
 
