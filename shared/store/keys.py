@@ -5,6 +5,7 @@ group is in one slot. Nothing from outside is put into a key unescaped.
 """
 
 from binascii import crc32
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 from urllib.parse import quote, unquote
@@ -160,6 +161,7 @@ STATUSES: Final = (*HEADLINES, "other")
 BUCKETS: Final = 1 << 14
 
 
+@lru_cache(maxsize=1024)  # two dozen names, for each change
 def indexes(tenant: str) -> tuple[str, ...]:
     """All sorted sets of a tenant's orders, each of escaped references: `index`, `idle`, the flags', the statuses'.
 
