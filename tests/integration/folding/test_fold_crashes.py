@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 import pytest
-from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.folding.mortal import Died, ways
+from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.processes import Process

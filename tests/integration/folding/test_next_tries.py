@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.folding.faulty import FAST, POISON, SLOW, Bug, webhook
 from support.faulty import FAST, POISON, SLOW, Bug, webhook
+from support.folding.faulty import FAST, POISON, SLOW, Bug, webhook
 from support.folding.mortal import Died, Mortal
 from support.orders import accept, document, fold_all, fold_once, letters, nothing_waits
 from support.polling import eventually

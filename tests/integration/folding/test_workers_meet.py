@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.folding.mortal import Died, Mortal, ways
+from support.folding.wellness import assert_all_is_well, saying, webhook
 from support.orders import accept, fold_all, fold_once, found_document
 from support.polling import eventually
 from support.server import Server

@@ -18,7 +18,7 @@ from support.folding.indexed import (
     tracking,
     webhook,
 )
-from support.mortal import Died, Mortal
+from support.folding.mortal import Died, Mortal
 from support.orders import accept, fold, fold_all, fold_once
 from support.server import Server
 
