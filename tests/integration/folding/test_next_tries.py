@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.faulty import FAST, POISON, SLOW, Bug, webhook
 from support.folding.faulty import FAST, POISON, SLOW, Bug, webhook
 from support.folding.mortal import Died, Mortal
 from support.orders import accept, document, fold_all, fold_once, letters, nothing_waits
