@@ -1,9 +1,11 @@
 """What the documents say is what the code does: links, commands, settings, routes, and pages made from it."""
 
 import ast
+import functools
 import inspect
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -26,6 +28,11 @@ NAMES = {str(page.relative_to(ROOT)): page for page in PAGES}
 on_each_page = pytest.mark.parametrize("page", NAMES.values(), ids=NAMES)
 
 FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+#: What the first line of a block of shell begins with.
+TOOL = re.compile(
+    r"^ *(?:\w+=\S* )*(?:sudo|docker|kubectl|curl|for|make|export|cd|echo|redis-cli|valkey-cli|deploy/|\.venv/bin/|"
+    r"gelato-rollup|python3|ssh|rq)\b"
+)
 #: Variables of tests and of make, which are no settings.
 NO_SETTINGS = {"GELATO_ROLLUP"}
 
@@ -63,6 +70,13 @@ def words(line: str) -> list[str]:
         return [word for word in shlex.split(line) if not word.startswith("[")]
     except ValueError:
         return shlex.split(line.replace("'", " ").replace('"', " "))
+
+
+@functools.cache
+def routes() -> list[str]:
+    """Patterns of the paths that this service has."""
+    paths = [route.path for route in create_app(Settings(webhook_secrets=())).app.routes]  # type: ignore[attr-defined]
+    return [re.sub(r"\\\{\w+(:\w+)?\\\}", "[^/]+", re.escape(path)) for path in paths]
 
 
 @on_each_page
@@ -129,6 +143,38 @@ def test_code_can_be_read(page: Path, tmp_path: Path) -> None:
     for block in fenced(page, "sh", "bash"):
         done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@on_each_page
+def test_shell_lines_can_be_read(page: Path) -> None:
+    """Indented blocks that begin with a command; what it prints stands in a block of its own."""
+    text = re.sub(r"^( *)([-*]|\d+\.) ", r"\1   ", FENCED.sub("", page.read_text()), flags=re.MULTILINE)
+    for block in re.findall(r"(?:^ {4,}\S.*\n)+", text, re.MULTILINE):
+        if TOOL.match(block):
+            done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
+            assert done.returncode == 0, block + done.stderr
+
+
+@on_each_page
+def test_javascript_can_be_read(page: Path) -> None:
+    node = shutil.which("node")
+    blocks = fenced(page, "js")
+    if blocks and node is None:
+        pytest.skip("node is not installed")
+    for block in blocks:
+        command = [str(node), "--check", "--input-type=module", "-"]
+        done = subprocess.run(command, input=block, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@on_each_page
+def test_urls_of_this_service_are_its_routes(page: Path) -> None:
+    for path in re.findall(
+        r"https?://(?:127\.0\.0\.1:8000|[\w.-]*(?:HOST|example\.com|your-receiver))(/[^\s\"'`)|;]+)", page.read_text()
+    ):
+        if not path.startswith(("/webhooks/gelato", "/console")):
+            wanted = path.partition("?")[0]
+            assert any(re.fullmatch(pattern, wanted) for pattern in routes()), path
 
 
 @on_each_page
