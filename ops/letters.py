@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ops.tree import visible
 from shared.replay import NO_PAYLOAD
+from shared.store.letter_lists import Counted
 
 #: What became of letters, in words.
 FATES = {
@@ -23,9 +24,10 @@ FATES = {
 }
 
 
-def counted(number: int) -> str:
+def counted(counted: Counted) -> str:
     """So many dead letters, in words."""
-    return "1 dead letter" if number == 1 else f"{number} dead letters"
+    words = "1 dead letter" if counted.number == 1 else f"{counted.number} dead letters"
+    return words if counted.exact else f"at most {words}"
 
 
 def groups_table(groups: Iterable[Mapping[str, Any]]) -> Table:

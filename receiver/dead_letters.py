@@ -46,8 +46,11 @@ async def listed(request: Request) -> Json:
     if query.get("group") == "true":
         grouped = query.pop("group") == "true"
     selection = selection_of(query)
+    if grouped and selection.order is not None:
+        raise _invalid("order", "the letters of an order are listed, not their groups")
+    selected = await store.run(letter_lists.selected(selection))
     result: dict[str, Any] = {
-        "total": await store.run(letter_lists.count()),
+        **letters.described_number("total", selected),
         "dropped": await store.run(dead_letters.dropped()),
     }
     if grouped:
@@ -120,8 +123,8 @@ async def replay_many(request: Request) -> Json:
     selection = selection_of(asked)
     selected = await service_of(request).store.run(letter_lists.selected(selection))
     if dry in (True, "true", "1"):
-        return Json({"selected": selected, "dryRun": True})
-    run = await _replayed(request, who, selection, selected)
+        return Json({**letters.described_number("selected", selected), "dryRun": True})
+    run = await _replayed(request, who, selection, selected.number)
     return Json(letters.described_run(run), 202 if run.state == RUNNING else 200)
 
 

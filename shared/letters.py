@@ -7,7 +7,7 @@ from shared.clock import format_time
 from shared.history import precise_time
 from shared.store.audit import Deed
 from shared.store.dead_letters import Letter
-from shared.store.letter_lists import Group, Selection
+from shared.store.letter_lists import Counted, Group, Selection
 from shared.store.replay_runs import Run
 
 
@@ -53,6 +53,11 @@ def described_group(group: Group) -> dict[str, Any]:
         "firstAt": format_time(group.first_ms * 1000),
         "lastAt": format_time(group.last_ms * 1000),
     }
+
+
+def described_number(name: str, counted: Counted) -> dict[str, Any]:
+    """How many letters, under a name; where that is the most it can be, another field says so."""
+    return {name: counted.number} if counted.exact else {name: counted.number, f"{name}IsExact": False}
 
 
 def described_selection(selection: Selection) -> dict[str, Any]:

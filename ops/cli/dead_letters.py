@@ -29,7 +29,7 @@ from ops.tree import visible
 from shared import letters as describing
 from shared.store import Store, audit, letter_lists
 from shared.store import dead_letters as stored
-from shared.store.letter_lists import Position, Selection
+from shared.store.letter_lists import Counted, Position, Selection
 
 _AT_ONCE = 200
 
@@ -54,7 +54,8 @@ def list_(each: bool, limit: int, as_json: bool, **narrowed: Any) -> None:
     selection = selection_of(narrowed)
     with open_store(settings_in_force()) as store:
         mend_lists(store)
-        total, dropped = store.run(letter_lists.count()), store.run(stored.dropped())
+        meant, dropped = store.run(letter_lists.selected(selection)), store.run(stored.dropped())
+        everything = Counted(store.run(letter_lists.count()), True)
         if each or narrowed["order"] or narrowed["since"] or narrowed["until"]:
             found = [describing.described(letter) for letter in _letters(store, selection, limit)]
             content: dict[str, Any] = {"deadLetters": found}
@@ -64,14 +65,16 @@ def list_(each: bool, limit: int, as_json: bool, **narrowed: Any) -> None:
             content = {"groups": [describing.described_group(group) for group in groups]}
             table = drawing.groups_table(content["groups"])
     if as_json:
-        print_json({**content, "total": total, "dropped": dropped})
+        print_json({**content, **describing.described_number("total", meant), "dropped": dropped})
         return
     if table.row_count:
         out.print(table)
-        err.print(f"{drawing.counted(total)} in all", highlight=False)
+        of_all = "in all" if selection == Selection() else f"meant, of {everything.number} in all"
+        err.print(f"{drawing.counted(meant)} {of_all}", highlight=False)
     else:
+        there = everything.number > 0
         err.print(
-            f"none of the {drawing.counted(total)} is meant by these options" if total else "no dead letters",
+            f"none of the {drawing.counted(everything)} is meant by these options" if there else "no dead letters",
             highlight=False,
         )
     for reason, number in dropped.items():
@@ -109,15 +112,22 @@ def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_
     if [bool(ids), everything, any(narrowed.values())].count(True) != 1:
         fail("name some ids, or select by options, or say --all: one of them", USAGE)
     with open_store(settings_in_force()) as store:
-        selected = len(ids) or store.run(letter_lists.selected(selection))
+        selected = Counted(len(ids), True) if ids else store.run(letter_lists.selected(selection))
         if not yes:  # before the progress bar, which would draw over the question
             confirm(f"Discard {drawing.counted(selected)}? This cannot be undone", else_go_on=bool(ids))
         what: dict[str, Any] = {"reason": because} | (
             {"ids": list(ids)} if ids else {"selection": describing.described_selection(selection)}
         )
         store.run(audit.note(operator(), "discard", what))
-        gone = _discarded(store, ids, selection, selected)
-        store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
+        gone = 0
+        try:
+            for lot in _discarded(store, ids, selection, selected.number):
+                gone += lot
+        except KeyboardInterrupt:
+            left = len(ids) - gone if ids else store.run(letter_lists.selected(selection)).number
+            fail(f"stopped: {gone} discarded, {left} left; the same command goes on", FOUND_SOMETHING_WRONG)
+        finally:
+            store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
     if as_json:
         print_json({"discarded": gone})
     else:
@@ -135,7 +145,7 @@ def export(output: IO[bytes], **narrowed: Any) -> None:
     selection = selection_of(narrowed)
     with open_store(settings_in_force()) as store, progress() as bar:
         mend_lists(store)
-        task = bar.add_task("exporting", total=store.run(letter_lists.selected(selection)))
+        task = bar.add_task("exporting", total=store.run(letter_lists.selected(selection)).number)
         number = 0
         for letter in _letters(store, selection, None, oldest_first=True):
             output.write(orjson.dumps(describing.described(letter), option=orjson.OPT_APPEND_NEWLINE))
@@ -190,16 +200,14 @@ def audit_(limit: int, as_json: bool) -> None:
         out.print(line if outcome == "{}" else f"{line}  {outcome}", markup=False, highlight=False)
 
 
-def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int) -> int:
-    """Delete letters, lot by lot; how many there were."""
-    gone = 0
+def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int) -> Iterator[int]:
+    """Delete letters, lot by lot; how many of each lot there were."""
     lots = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)) if ids else _ids(store, selection)
     with progress() as bar:
         task = bar.add_task("discarding", total=selected)
         for lot in lots:
-            gone += sum(letter is not None for letter in store.run(stored.remove(lot)))
+            yield sum(letter is not None for letter in store.run(stored.remove(lot)))
             bar.advance(task, len(lot))
-    return gone
 
 
 def _letters(

@@ -26,7 +26,7 @@ from ops.cli.selecting import mend_lists, operator, selecting, selection_of
 from ops.tree import visible
 from shared import letters as describing
 from shared.store import Store, audit, letter_lists, replay_runs
-from shared.store.letter_lists import Selection
+from shared.store.letter_lists import Counted, Selection
 from shared.store.replay_runs import RUNNING, Run
 
 _LOOK_SECONDS = 0.1
@@ -66,14 +66,14 @@ def replay(
             run = _resumed(store, run_id)
         else:
             mend_lists(store)
-            selected = len(ids) or store.run(letter_lists.selected(selection))
+            selected = Counted(len(ids), True) if ids else store.run(letter_lists.selected(selection))
             if dry_run:
                 _say_selected(store, selection, selected, ids, as_json=as_json)
                 return
             if not yes:
                 confirm(f"Replay {drawing.counted(selected)}?", else_go_on=True)
-            run = store.run(replay_runs.start(operator(), selection, selected, ids))
-            what = {"replay": run.id, "selected": selected} | (
+            run = store.run(replay_runs.start(operator(), selection, selected.number, ids))
+            what = {"replay": run.id, "selected": run.selected} | (
                 {"ids": list(ids)} if ids else {"selection": describing.described_selection(run.selection)}
             )
             store.run(audit.note(run.who, "replay", what))
@@ -103,15 +103,17 @@ def replays(limit: int, as_json: bool) -> None:
         out.print(f"{line}  by {visible(each['who'])}", markup=False, highlight=False)
 
 
-def _say_selected(store: Store, selection: Selection, selected: int, ids: tuple[str, ...], *, as_json: bool) -> None:
-    groups = [] if ids else store.run(letter_lists.groups(selection))
+def _say_selected(
+    store: Store, selection: Selection, selected: Counted, ids: tuple[str, ...], *, as_json: bool
+) -> None:
+    groups = [] if ids or selection.order else store.run(letter_lists.groups(selection))
     described = [describing.described_group(group) for group in groups]
     if as_json:
-        print_json({"selected": selected, "dryRun": True, "groups": described})
+        print_json({**describing.described_number("selected", selected), "dryRun": True, "groups": described})
         return
     if groups:
         out.print(drawing.groups_table(described))
-    out.print(f"{selected} would be replayed", highlight=False)
+    out.print(f"{drawing.counted(selected)} would be replayed", highlight=False)
 
 
 def _resumed(store: Store, run_id: str) -> Run:

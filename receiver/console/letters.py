@@ -43,7 +43,6 @@ async def listed(visit: Visit) -> Response:
         tenant=tenant,
         running=await visit.ask(replay_runs.running()),
         discarded=_whole(visit, "discarded"),
-        left=_whole(visit, "left") or 0,
     )
 
 

@@ -17,13 +17,13 @@ from shared.letters import described_run
 from shared.replay import Fate, NoPayload
 from shared.store import audit, dead_letters, due, letter_lists, replay_runs
 from shared.store.dead_letters import FOLD_ERROR, Letter
-from shared.store.letter_lists import Group, Page, Selection
+from shared.store.letter_lists import Counted, Group, Page, Selection
 from shared.store.replay_runs import Run
 
 #: So many letters are tried on before a group is replayed: would they be usable now?
 _TRIED: Final = 20
 _LOT: Final = 500
-#: Discarding stops after so long, and says how many are left.
+#: Discarding stops after so long, says how many are left, and asks whether to go on.
 _DISCARD_SECONDS: Final = 5.0
 _MAX_REASON: Final = 300
 _PER_PAGE: Final = 50
@@ -40,16 +40,18 @@ FATES: Final = {
 
 
 class Chosen(NamedTuple):
-    """What is to be replayed or discarded: a group, or one letter of it; `query` names it in URLs."""
+    """What is to be replayed or discarded: one letter, a group, or all that a filter finds; `query` names it in URLs."""
 
     letter: Letter | None
     group: Group | None
+    selection: Selection
+    counted: Counted
     query: dict[str, str]
 
     @property
     def number(self) -> int:
         """How many letters these are."""
-        return 1 if self.group is None else self.group.count
+        return self.counted.number
 
 
 class Trial(NamedTuple):
@@ -62,12 +64,12 @@ class Trial(NamedTuple):
 
 
 async def confirm_replay(visit: Visit) -> Response:
-    """`GET /console/letters/replay?group=` (or `id=`): what will happen, and how some letters would fare."""
+    """`GET /console/letters/replay?group=` (or `id=`, or `all=` with filters): what will happen, and how some would fare."""
     chosen = await _chosen(visit)
     if chosen.letter is not None:
         letters = [chosen.letter]
     else:
-        page: Page = await visit.ask(letter_lists.page(Selection(group=chosen.query["group"]), None, _TRIED))
+        page: Page = await visit.ask(letter_lists.page(chosen.selection, None, _TRIED))
         letters = page.letters
     shifts = await visit.ask(due.live_shifts())
     return await visit.page("confirm_replay.html", chosen=chosen, trial=_try(letters), shifts=shifts)
@@ -77,8 +79,7 @@ async def start_replay(visit: Visit) -> Response:
     """`POST /console/letters/replay`: begin, and show how it goes."""
     chosen = await _chosen(visit)
     ids = [] if chosen.letter is None else [chosen.letter.id]
-    selection = Selection() if ids else Selection(group=chosen.query["group"])
-    run: Run = await visit.ask(replay_runs.start(visit.who, selection, chosen.number, ids))
+    run: Run = await visit.ask(replay_runs.start(visit.who, chosen.selection, chosen.number, ids))
     told = described_run(run)
     what: dict[str, Any] = {name: told[name] for name in ("replay", "selection", "ids", "selected") if name in told}
     await visit.ask(audit.note(visit.who, "replay", what))
@@ -88,27 +89,27 @@ async def start_replay(visit: Visit) -> Response:
 
 async def confirm_discard(visit: Visit) -> Response:
     """`GET /console/letters/discard?group=` (or `id=`): what will be lost, and why it may be."""
-    return await visit.page("confirm_discard.html", chosen=await _chosen(visit), problem=None)
+    return await _ask_why(visit, await _chosen(visit))
 
 
 async def discard(visit: Visit) -> Response:
-    """`POST /console/letters/discard`: for good, with a reason."""
+    """`POST /console/letters/discard`: for good, with a reason. What there was no time for is asked about again."""
     chosen = await _chosen(visit)
     why = " ".join(visit.form.get("reason", "").split())[:_MAX_REASON]
     if not why:
-        return await visit.page(
-            "confirm_discard.html", 422, chosen=chosen, problem="Say why: it stands in the audit log."
-        )
+        return await _ask_why(visit, chosen, 422, problem="Say why: it stands in the audit log.")
     what: dict[str, Any] = {**chosen.query, "reason": why, "selected": chosen.number}
     if chosen.letter is not None:
         what |= {"tenant": chosen.letter.tenant, "letterReason": chosen.letter.reason}
     elif chosen.group is not None:
         what |= {"tenant": chosen.group.cause.tenant, "letterReason": chosen.group.cause.reason}
     await visit.ask(audit.note(visit.who, "discard", what))
-    gone, left = await _discard(visit, chosen)
+    gone, all_of_them = await _discard(visit, chosen)
     await visit.ask(audit.note(visit.who, "discarded", what, {"discarded": gone}))
     logger.info("dead letters discarded", who=visit.who, discarded=gone, reason=why, **chosen.query)
-    return RedirectResponse(link(f"{HOME}/letters", discarded=gone, left=left or None), 303)
+    if not all_of_them:
+        return await _ask_why(visit, await _chosen(visit), gone=gone, why=why)
+    return RedirectResponse(link(f"{HOME}/letters", discarded=gone), 303)
 
 
 async def show(visit: Visit) -> Response:
@@ -141,20 +142,33 @@ async def history(visit: Visit) -> Response:
 
 
 async def _chosen(visit: Visit) -> Chosen:
-    letter_id = visit.query.get("id")
-    if letter_id:
-        return Chosen(await find_letter(visit, letter_id), None, {"id": letter_id})
-    group = await find_group(visit, visit.query.get("group", ""))
-    return Chosen(None, group, {"group": group.id})
+    if letter_id := visit.query.get("id"):
+        letter = await find_letter(visit, letter_id)
+        return Chosen(letter, None, Selection(), Counted(1, True), {"id": letter_id})
+    if visit.query.get("all") != "1":
+        group = await find_group(visit, visit.query.get("group", ""))
+        return Chosen(None, group, Selection(group=group.id), Counted(group.count, True), {"group": group.id})
+    filters = {name: value for name in ("reason", "tenant") if (value := visit.query.get(name))}
+    selection = Selection(tenant=filters.get("tenant"), reason=filters.get("reason"))
+    counted: Counted = await visit.ask(letter_lists.selected(selection))
+    if not counted.number:
+        raise Problem(404, "No such letters", "They were replayed or discarded. The audit log says by whom.")
+    return Chosen(None, None, selection, counted, {"all": "1", **filters})
 
 
-async def _discard(visit: Visit, chosen: Chosen) -> tuple[int, int]:
-    """How many letters were discarded, and how many there was no time for."""
+async def _ask_why(
+    visit: Visit, chosen: Chosen, status: int = 200, *, problem: str | None = None, gone: int = 0, why: str = ""
+) -> Response:
+    return await visit.page("confirm_discard.html", status, chosen=chosen, problem=problem, gone=gone, why=why)
+
+
+async def _discard(visit: Visit, chosen: Chosen) -> tuple[int, bool]:
+    """How many letters were discarded, and whether these are all: there may be no time for all at once."""
     if chosen.letter is not None:
         removed = await visit.ask(dead_letters.remove([chosen.letter.id]))
-        return sum(each is not None for each in removed), 0
+        return sum(each is not None for each in removed), True
     # Those that come while it goes on were never looked at by anybody: they stay.
-    selection = Selection(group=chosen.query["group"], until=time.time_ns() // 1000)
+    selection = chosen.selection._replace(until=time.time_ns() // 1000)
     deadline = time.monotonic() + _DISCARD_SECONDS
     gone = 0
     while True:
@@ -162,9 +176,9 @@ async def _discard(visit: Visit, chosen: Chosen) -> tuple[int, int]:
         removed = await visit.ask(dead_letters.remove([letter.id for letter in page.letters]))
         gone += sum(each is not None for each in removed)
         if page.after is None or not page.letters:
-            return gone, 0
+            return gone, True
         if time.monotonic() > deadline:
-            return gone, max(0, chosen.number - gone)
+            return gone, False
 
 
 async def _run(visit: Visit) -> Run:

@@ -19,6 +19,7 @@ from receiver.openapi.parts import (
     shared,
 )
 from receiver.openapi.parts import path as in_path
+from receiver.openapi.shapes import AT_MOST
 from shared.store.dead_letters import REASONS
 
 _SHORT: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 500}
@@ -152,7 +153,7 @@ _DISCARDED: Final[Json] = {
 }
 _NEXT: Final[Json] = {"type": ["string", "null"], "description": "Null on the last page."}
 _COUNTS: Final[Json] = {
-    "total": {"type": "integer", "description": "All letters that there are."},
+    "total": {"type": "integer", "description": "How many letters the filters take, on all pages."},
     "dropped": {
         "type": "object",
         "additionalProperties": {"type": "integer"},
@@ -167,8 +168,12 @@ def _several(name: str, of: str, **more: Json) -> Json:
 
 
 def _listed() -> Json:
-    page = _several("deadLetters", "DeadLetter", cursor=_NEXT, **_COUNTS)
-    groups = _several("groups", "DeadLetterGroup", **_COUNTS)
+    page, groups = (
+        _several("deadLetters", "DeadLetter", cursor=_NEXT, **_COUNTS),
+        _several("groups", "DeadLetterGroup", **_COUNTS),
+    )
+    for each in (page, groups):
+        each["properties"]["totalIsExact"] = AT_MOST
     return {
         "200": leading_to(
             answer("A page, newest first; or groups, those seen last first.", {"oneOf": [page, groups]}),

@@ -11,6 +11,7 @@ from shared.store.dead_letters import REASONS
 from shared.store.replay_runs import DONE, RUNNING, STOPPED
 
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+AT_MOST: Final[Json] = {"const": False, "description": "There are at most so many: only looking at each would tell."}
 _TIME: Final[Json] = {"type": "string", "format": "date-time", "description": "UTC."}
 _OR_NULL: Final[Json] = {"type": ["string", "null"]}
 _LETTER_ID: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
@@ -133,7 +134,11 @@ _LETTERS: Final[Json] = {
         },
         {"ids": {"type": "array", "items": _LETTER_ID}, "selection": {"type": "object", "additionalProperties": TEXT}},
     ),
-    "DryRun": record("How many letters a replay would take.", {"selected": _COUNT, "dryRun": {"const": True}}),
+    "DryRun": record(
+        "How many letters a replay would take.",
+        {"selected": _COUNT, "dryRun": {"const": True}},
+        {"selectedIsExact": AT_MOST},
+    ),
     "ReplayedLetter": record(
         "What became of one replayed letter; with its `reason` of now where it is a dead letter still.",
         {"deadLetter": _LETTER_ID, "result": {"enum": list(Fate)}, "replay": TEXT},

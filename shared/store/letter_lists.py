@@ -79,21 +79,36 @@ class Page(NamedTuple):
     after: Position | None
 
 
+class Counted(NamedTuple):
+    """How many letters a selection takes; at most so many where that is not exact."""
+
+    number: int
+    exact: bool
+
+
 def count() -> Operation[int]:
     """How many dead letters there are."""
     (number,) = yield [Call("ZCARD", (keys.DEAD_LETTERS,))]
     return int(number)
 
 
-def selected(selection: Selection) -> Operation[int]:
-    """How many letters a selection takes; at most so many, where no list answers it alone (`fits` decides)."""
+def selected(selection: Selection) -> Operation[Counted]:
+    """How many letters a selection takes.
+
+    Where the lists alone do not tell, the letters are looked at, unless they are too many: then at most so many.
+    """
     sets, _ = yield from _sets(selection)
     if not sets:
-        return 0
-    least = "-inf" if selection.since is None else selection.since // 1000
-    greatest = "+inf" if selection.until is None else selection.until // 1000
-    numbers = yield [Call("ZCOUNT", (each,), (least, greatest)) for each in sets]
-    return sum(int(number) for number in numbers)
+        return Counted(0, True)
+    window = _window(selection)
+    numbers = yield [Call("ZCOUNT", (each,), window) for each in sets]
+    number = sum(int(each) for each in numbers)
+    if number == 0 or (yield from _told_by_lists(selection, sets)):
+        return Counted(number, True)
+    if number > _LOOK_AT_MOST:
+        return Counted(number, False)
+    found = yield from page(selection, limit=_LOOK_AT_MOST, whole=False)
+    return Counted(len(found.letters), found.after is None)
 
 
 def counts() -> Operation[dict[tuple[str, str], int]]:
@@ -110,7 +125,10 @@ def counts() -> Operation[dict[tuple[str, str], int]]:
 
 
 def groups(selection: Selection = Selection(), limit: int = 1_000) -> Operation[list[Group]]:  # noqa: B008  (immutable)
-    """The groups that a selection may take letters of, those seen last first. Order and times are not looked at."""
+    """The groups that a selection may take letters of, those seen last first. The order is not looked at.
+
+    With times, the letters of those times are counted, in whole milliseconds, and the first of them is meant.
+    """
     causes = yield from letter_index.causes()
     (newest,) = yield [Call("ZREVRANGE", (keys.DEAD_LETTER_GROUPS,), (0, -1, "WITHSCORES"))]
     listed = [
@@ -121,12 +139,13 @@ def groups(selection: Selection = Selection(), limit: int = 1_000) -> Operation[
     ][:limit]
     if not listed:
         return []
+    window = _window(selection)
     answers = yield [
         call
         for group, _, _ in listed
         for call in (
-            Call("ZCARD", (keys.dead_letter_group(group),)),
-            Call("ZRANGE", (keys.dead_letter_group(group),), (0, 0, "WITHSCORES")),
+            Call("ZCOUNT", (keys.dead_letter_group(group),), window),
+            Call("ZRANGEBYSCORE", (keys.dead_letter_group(group),), (*window, "WITHSCORES", "LIMIT", 0, 1)),
         )
     ]
     return [
@@ -236,11 +255,32 @@ def _sets(selection: Selection) -> Operation[tuple[list[str], Cause | None]]:
     return [keys.dead_letter_group(group) for group in meant], only
 
 
+def _window(selection: Selection) -> tuple[int | str, int | str]:
+    """The times of a selection as the lists have them, in milliseconds."""
+    least = "-inf" if selection.since is None else selection.since // 1000
+    return least, "+inf" if selection.until is None else selection.until // 1000
+
+
+def _told_by_lists(selection: Selection, sets: Sequence[str]) -> Operation[bool]:
+    """Whether every letter in a selection's sets, and between its times, is meant by it."""
+    if selection.order is not None and (selection.reason, selection.detail, selection.group) != (None, None, None):
+        return False
+    if selection.detail is not None and selection.order is None:
+        causes = yield from letter_index.causes()
+        if any(cause.detail is None and selection.takes(cause) for cause in causes.values()):
+            return False
+    # A list knows milliseconds: in the first and the last of them there may be letters that are not meant.
+    edges = [us // 1000 for us, whole in ((selection.since, 0), (selection.until, 999)) if us and us % 1000 != whole]
+    if not edges:
+        return True
+    numbers = yield [Call("ZCOUNT", (each,), (edge, edge)) for each in sets for edge in edges]
+    return not any(int(number) for number in numbers)
+
+
 def _listed(
     sets: Sequence[str], selection: Selection, after: Position | None, limit: int, *, oldest_first: bool
 ) -> Operation[list[Position]]:
-    least = "-inf" if selection.since is None else selection.since // 1000
-    greatest = "+inf" if selection.until is None else selection.until // 1000
+    least, greatest = _window(selection)
     begin = ("", "") if after is None else (after.received_ms, after.id)
     direction = "asc" if oldest_first else "desc"
     (answer,) = yield [Call(PAGE, tuple(sets), (direction, least, greatest, *begin, limit))]

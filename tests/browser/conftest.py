@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import pytest
@@ -10,11 +11,17 @@ import scenery
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, StorageState, sync_playwright
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process, Receiver, environment
+from support.sandbox import KEY
 from support.server import Server
+
+from ops.sandbox import Customer, Options, SandboxClient, running
 
 TENANTS = """
 [acme]
 secret = "acmes-secret"
+[acme.api]
+key = "{key}"
+url = "{url}"
 """
 _CHROMIUM = (
     "--no-sandbox",
@@ -27,11 +34,12 @@ _CHROMIUM = (
 
 
 class House(NamedTuple):
-    """What the console looks at."""
+    """What the console looks at, and the order API that is asked about acme's orders; its clock stands."""
 
     server: Server
     receiver: Receiver
     env: dict[str, str]
+    sandbox: SandboxClient
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +48,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     home = tmp_path_factory.mktemp("console")
     server = Server(home, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
-    (home / "tenants.toml").write_text(TENANTS)
+    api = ExitStack()
+    sandbox = api.enter_context(running(Options((Customer("acme", "v4", KEY),))))
+    sandbox.pause()
+    (home / "tenants.toml").write_text(TENANTS.format(key=KEY, url=sandbox.v4_url))
     env = environment(
         server.url, home / "var", GELATO_TENANTS_FILE=str(home / "tenants.toml"), GELATO_SPOOL_PERSISTENT="yes"
     )
@@ -49,10 +60,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     try:
         scenery.paint(receiver, hostile=scenery.pictures() is None)
         eventually(lambda: _is_folded(receiver), what="the orders to be folded")
-        yield House(server, receiver, env)
+        yield House(server, receiver, env, sandbox)
     finally:
         worker.kill()
         receiver.stop()
+        api.close()
         server.stop()
 
 

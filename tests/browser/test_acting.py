@@ -1,4 +1,4 @@
-"""Acting in the console: dead letters are replayed and discarded, with a word before and an account after."""
+"""Acting in the console: letters are replayed and discarded, with a word before and an account after; Gelato is asked."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import orjson
 import scenery
 from playwright.sync_api import Page, expect
 
+from ops.sandbox import compare_state
 from shared.store import Store, dead_letters
 from shared.store.dead_letters import DeadLetter, letter_id
 
@@ -74,3 +75,37 @@ def test_a_letter_shows_its_payload_as_text_and_is_replayed_without_scripts(oper
     page.get_by_role("link", name="Replay").click()
     page.get_by_role("button", name="Replay 1 letter").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Replay of 1 letter")
+
+
+def test_all_letters_that_a_filter_finds_are_replayed_at_once(operator: Open, house: Any) -> None:
+    bury(house, "ALL-1", "order_folded_up", "order_unfolded")
+    page = operator("/console/letters?reason=unknown-event")
+    link = page.get_by_role("link", name="Replay all")
+    number = int("".join(filter(str.isdigit, link.inner_text())))
+    shown = page.locator("td[data-name=Letters]").all_inner_texts()
+    assert number == sum(int(each) for each in shown) >= 16
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Replay {number} letters?")
+    expect(page.get_by_text("all tenants")).to_be_visible()
+    page.get_by_role("button", name=f"Replay {number} letters").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("done", timeout=15_000)
+    expect(page.get_by_role("row", name="dead again")).to_contain_text(str(number))
+
+
+def test_gelato_is_asked_about_an_order_and_what_it_knows_appears(operator: Open, house: Any) -> None:
+    (reference,) = house.sandbox.make_orders(1, "acme", "none")
+    (truth,) = house.sandbox.truths("acme", reference)
+    heard = scenery.order_status(reference, truth["connectedOrderIds"][0], "created", 5)
+    assert house.receiver.post(heard, tenant="acme", secret="acmes-secret").status_code == 200
+    house.sandbox.advance(2 * 86_400)  # and no webhook tells of it
+    (truth,) = house.sandbox.truths("acme", reference)
+    assert truth["status"] != "created"
+    page = operator(f"/console/orders?q={reference}&tenant=acme")
+    page.get_by_role("link", name=reference).click(timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("created")
+    page.get_by_role("button", name="Ask Gelato about it").click()
+    expect(page.get_by_text("A worker asks Gelato's order API about this order now.")).to_be_visible()
+    status = truth["status"].replace("_", " ")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(status, timeout=30_000)  # live, without a reload
+    document = house.receiver.get(f"/tenants/acme/orders/{reference}").json()
+    assert compare_state(truth, document) == []

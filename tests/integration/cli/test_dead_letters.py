@@ -70,8 +70,10 @@ def test_letters_are_listed_by_cause_and_shown_one_by_one(gelato: Gelato, store:
     assert [letter["payload"] for letter in each["deadLetters"]] == [body(1).decode()]
     groups = said(gelato("dead-letters", "list", "--reason", "fold-error", "--json"))["groups"]
     assert [group["count"] for group in groups] == [1]
-    recent = said(gelato("dead-letters", "list", "--since", "2026-01-01T00:00:30Z", "--json"))["deadLetters"]
-    assert len(recent) == 2
+    recent = said(gelato("dead-letters", "list", "--since", "2026-01-01T00:00:30Z", "--limit", "1", "--json"))
+    assert (len(recent["deadLetters"]), recent["total"]) == (1, 2)
+    narrowed = gelato("dead-letters", "list", "--reason", "fold-error")
+    assert "1 dead letter meant, of 4 in all" in narrowed.stderr
     shown = gelato("dead-letters", "show", parked)
     assert "KeyError" in shown.stdout
     assert '  "itemReferenceId": "item-9"' in shown.stdout
@@ -86,7 +88,7 @@ def test_a_cause_is_replayed_as_a_whole(gelato: Gelato, store: Store, start: Cal
     dead = kept(store, b'{"event":"order_unheard_of"}', detail="event: 'y'")
     group = store.run(letter_lists.groups(letter_lists.Selection(detail="'x'")))[0].id
     planned = gelato("dead-letters", "replay", "--group", group, "--dry-run")
-    assert "150 would be replayed" in planned.stdout
+    assert "150 dead letters would be replayed" in planned.stdout
     assert len(ids(store)) == 151
     assert store.run(replay_runs.latest()) == []
     start("worker")
@@ -181,6 +183,25 @@ def test_a_terminal_is_asked_in_full_before_letters_are_discarded(
         asking.wait()
         os.close(ours)
         os.close(theirs)
+
+
+def test_discarding_that_is_interrupted_says_how_many_are_left_and_goes_on(
+    start: Callable[..., Process], gelato: Gelato, store: Store
+) -> None:
+    for n in range(6_000):
+        kept(store, b"%d" % n)
+    discard = ("dead-letters", "discard", "--reason", "unknown-event", "--because", "x", "--yes")
+    running = start(*discard)
+    eventually(lambda: store.run(letter_lists.count()) < 6_000, what="the first to be gone")
+    running.send(signal.SIGINT)
+    assert running.process is not None
+    assert running.process.wait(15) == 1
+    left = store.run(letter_lists.count())
+    assert 0 < left < 6_000
+    assert f"{left} left; the same command goes on" in running.log.read_text()
+    gone = said(gelato("dead-letters", "audit", "--json"))[0]
+    assert (gone["action"], 0 < gone["outcome"]["discarded"] <= 6_000 - left) == ("discarded", True)
+    assert said(gelato(*discard, "--json")) == {"discarded": left}
 
 
 def test_an_empty_list_says_so(gelato: Gelato, store: Store) -> None:

@@ -107,6 +107,7 @@ def test_every_selection_is_paged_without_gap_or_repeat(anywhere: Store) -> None
         Selection(tenant="acme", order="x", reason="fold-error"),
         Selection(since=BEGIN + SECOND // 2, until=BEGIN + SECOND),
         Selection(reason="fold-error", since=BEGIN + SECOND // 2),
+        Selection(since=BEGIN + 1, until=BEGIN + SECOND + 1),
         Selection(tenant="nobody"),
     ]
     for selection in selections:
@@ -120,12 +121,31 @@ def test_every_selection_is_paged_without_gap_or_repeat(anywhere: Store) -> None
             and selection.group in (None, letter_index.Cause(each.tenant, each.reason, each.detail).group)
             and (selection.since or 0) <= each.received <= (selection.until or 1 << 62)
         }
+        assert anywhere.run(letter_lists.selected(selection)) == (len(wanted), True)
         for rising in (False, True):
             found = all_pages(anywhere, selection, 7, oldest_first=rising)
             order = [(each.received // 1000, each.id) for each in found]
             assert order == sorted(order, reverse=not rising)
             assert len(found) == len(wanted)
             assert {each.id for each in found} == wanted
+
+
+def test_groups_count_the_letters_of_the_times_that_are_asked_for(anywhere: Store) -> None:
+    for n in range(6):
+        anywhere.run(bury(letter(n, reason="fold-error" if n % 2 else "invalid-event")))
+    found = anywhere.run(letter_lists.groups(Selection(since=BEGIN + 2 * SECOND, until=BEGIN + 4 * SECOND)))
+    seen = {group.cause.reason: (group.count, group.first_ms * 1000) for group in found}
+    assert seen == {"invalid-event": (2, BEGIN + 2 * SECOND), "fold-error": (1, BEGIN + 3 * SECOND)}
+
+
+def test_a_number_that_only_looking_tells_is_exact_up_to_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(30):
+        store.run(bury(letter(n, reference="R", reason="fold-error" if n % 3 else "invalid-event")))
+    some = Selection(tenant="default", order="R", reason="invalid-event")
+    assert store.run(letter_lists.selected(some)) == (10, True)
+    monkeypatch.setattr(letter_lists, "_LOOK_AT_MOST", 20)
+    assert store.run(letter_lists.selected(some)) == (30, False)
+    assert store.run(letter_lists.selected(some._replace(reason=None))) == (30, True)
 
 
 def test_a_removed_letter_is_in_no_list(anywhere: Store) -> None:

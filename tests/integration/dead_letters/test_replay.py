@@ -96,6 +96,12 @@ def test_lists_are_paged_filtered_and_grouped(receiver: Receiver, store: Store) 
     first = ask(receiver, "GET", "/dead-letters?limit=2&reason=unknown-event").json()
     rest = ask(receiver, "GET", f"/dead-letters?limit=3&cursor={first['cursor']}").json()
     assert [each["payload"] for each in first["deadLetters"] + rest["deadLetters"]] == ["4", "3", "2", "1", "0"]
+    narrowed = {"": 5, "order=R1": 1, "order=R1&reason=fold-error": 0, "detail=x1": 2, "tenant=acme": 0}
+    for query, number in narrowed.items():
+        page = ask(receiver, "GET", f"/dead-letters?limit=1&{query}").json()
+        assert (page["total"], "totalIsExact" in page) == (number, False), query
+    assert ask(receiver, "GET", "/dead-letters?groups=true&detail=x1").json()["total"] == 2
+    assert ask(receiver, "GET", "/dead-letters?groups=true&order=R1").status_code == 400
     groups = ask(receiver, "GET", "/dead-letters?groups=true").json()["groups"]
     assert {(each["reason"], each["detail"], each["count"]) for each in groups} == {
         ("unknown-event", "event: unknown name 'x0'", 3),

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 from support import events
+from support.inside import Inside
 from support.listening import Listener
 from support.orders import accept, fold
 from support.polling import eventually
-from support.processes import ACME, OPS_TOKEN, READ_TOKEN, Receiver, environment, free_port
+from support.processes import ACME, OPS_TOKEN, READ_TOKEN, Receiver, environment
 from support.server import Server
 
 from receiver import changes as changes_module
@@ -242,28 +241,6 @@ def test_they_go_on_when_redis_is_back(tmp_path: Path, listen: Listen) -> None:
         receiver.stop()
         store.close()
         own.stop()
-
-
-class Inside:
-    """An application under uvicorn in a thread of this process, so that its clocks can be changed."""
-
-    def __init__(self, app: Any) -> None:
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(
-            app, port=self.port, http=protocol.PatientProtocol, log_config=None, ws="none", timeout_graceful_shutdown=5
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def __enter__(self) -> "Inside":
-        self.thread.start()
-        eventually(lambda: self.server.started, what="the server to start")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
 
 
 def test_a_quiet_connection_is_kept_alive_until_its_token_is_taken_away(
