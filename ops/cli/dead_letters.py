@@ -1,5 +1,6 @@
 """`gelato-rollup dead-letters`: what could not be used, and what operators do about it."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import IO, Any
@@ -27,6 +28,7 @@ from ops.cli.replays import replay, replays
 from ops.cli.selecting import mend_lists, operator, selecting, selection_of
 from ops.tree import visible
 from shared import letters as describing
+from shared.stop import StopFlag
 from shared.store import Store, audit, letter_lists
 from shared.store import dead_letters as stored
 from shared.store.letter_lists import Counted, Position, Selection
@@ -119,19 +121,18 @@ def discard(ids: tuple[str, ...], everything: bool, because: str, yes: bool, as_
             {"ids": list(ids)} if ids else {"selection": describing.described_selection(selection)}
         )
         store.run(audit.note(operator(), "discard", what))
-        gone = 0
-        try:
-            for lot in _discarded(store, ids, selection, selected.number):
-                gone += lot
-        except KeyboardInterrupt:
-            left = len(ids) - gone if ids else store.run(letter_lists.selected(selection)).number
-            fail(f"stopped: {gone} discarded, {left} left; the same command goes on", FOUND_SOMETHING_WRONG)
-        finally:
-            store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
+        stop = StopFlag()  # the lot on its way is done first, and counted: what is gone is gone
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        gone = _discarded(store, ids, selection, selected.number, stop)
+        store.run(audit.note(operator(), "discarded", what, {"discarded": gone}))
+        left = store.run(letter_lists.selected(selection)).number if stop.is_set() and not ids else len(ids) - gone
     if as_json:
-        print_json({"discarded": gone})
+        print_json({"discarded": gone, "left": left} if stop.is_set() else {"discarded": gone})
     else:
         out.print(f"{gone} discarded", highlight=False)
+    if stop.is_set() and left:
+        fail(f"stopped: {left} left; the same command goes on", FOUND_SOMETHING_WRONG)
     if gone < len(ids):
         fail(f"{len(ids) - gone} were not there", FOUND_SOMETHING_WRONG)
 
@@ -200,14 +201,18 @@ def audit_(limit: int, as_json: bool) -> None:
         out.print(line if outcome == "{}" else f"{line}  {outcome}", markup=False, highlight=False)
 
 
-def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int) -> Iterator[int]:
-    """Delete letters, lot by lot; how many of each lot there were."""
+def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int, stop: StopFlag) -> int:
+    """Delete letters, lot by lot, until asked to stop; how many there were."""
+    gone = 0
     lots = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)) if ids else _ids(store, selection)
     with progress() as bar:
         task = bar.add_task("discarding", total=selected)
         for lot in lots:
-            yield sum(letter is not None for letter in store.run(stored.remove(lot)))
+            gone += sum(letter is not None for letter in store.run(stored.remove(lot)))
             bar.advance(task, len(lot))
+            if stop.is_set():
+                break
+    return gone
 
 
 def _letters(

@@ -19,7 +19,10 @@ from ops.sandbox import Customer, Options, SandboxClient, running
 TENANTS = """
 [acme]
 secret = "acmes-secret"
-[acme.api]
+
+[asking]
+secret = "askings-secret"
+[asking.api]
 key = "{key}"
 url = "{url}"
 """
@@ -34,7 +37,7 @@ _CHROMIUM = (
 
 
 class House(NamedTuple):
-    """What the console looks at, and the order API that is asked about acme's orders; its clock stands."""
+    """What the console looks at, and the order API that a tenant asks; its clock stands."""
 
     server: Server
     receiver: Receiver
@@ -49,7 +52,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     server = Server(home, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     api = ExitStack()
-    sandbox = api.enter_context(running(Options((Customer("acme", "v4", KEY),))))
+    sandbox = api.enter_context(running(Options((Customer("asking", "v4", KEY),))))
     sandbox.pause()
     (home / "tenants.toml").write_text(TENANTS.format(key=KEY, url=sandbox.v4_url))
     env = environment(

@@ -93,19 +93,19 @@ def test_all_letters_that_a_filter_finds_are_replayed_at_once(operator: Open, ho
 
 
 def test_gelato_is_asked_about_an_order_and_what_it_knows_appears(operator: Open, house: Any) -> None:
-    (reference,) = house.sandbox.make_orders(1, "acme", "none")
-    (truth,) = house.sandbox.truths("acme", reference)
+    (reference,) = house.sandbox.make_orders(1, "asking", "none")
+    (truth,) = house.sandbox.truths("asking", reference)
     heard = scenery.order_status(reference, truth["connectedOrderIds"][0], "created", 5)
-    assert house.receiver.post(heard, tenant="acme", secret="acmes-secret").status_code == 200
+    assert house.receiver.post(heard, tenant="asking", secret="askings-secret").status_code == 200
     house.sandbox.advance(2 * 86_400)  # and no webhook tells of it
-    (truth,) = house.sandbox.truths("acme", reference)
+    (truth,) = house.sandbox.truths("asking", reference)
     assert truth["status"] != "created"
-    page = operator(f"/console/orders?q={reference}&tenant=acme")
+    page = operator(f"/console/orders?q={reference}&tenant=asking")
     page.get_by_role("link", name=reference).click(timeout=15_000)
     expect(page.get_by_role("heading", level=1)).to_contain_text("created")
     page.get_by_role("button", name="Ask Gelato about it").click()
     expect(page.get_by_text("A worker asks Gelato's order API about this order now.")).to_be_visible()
     status = truth["status"].replace("_", " ")
     expect(page.get_by_role("heading", level=1)).to_contain_text(status, timeout=30_000)  # live, without a reload
-    document = house.receiver.get(f"/tenants/acme/orders/{reference}").json()
+    document = house.receiver.get(f"/tenants/asking/orders/{reference}").json()
     assert compare_state(truth, document) == []

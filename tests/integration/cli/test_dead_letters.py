@@ -200,7 +200,7 @@ def test_discarding_that_is_interrupted_says_how_many_are_left_and_goes_on(
     assert 0 < left < 6_000
     assert f"{left} left; the same command goes on" in running.log.read_text()
     gone = said(gelato("dead-letters", "audit", "--json"))[0]
-    assert (gone["action"], 0 < gone["outcome"]["discarded"] <= 6_000 - left) == ("discarded", True)
+    assert (gone["action"], gone["outcome"]) == ("discarded", {"discarded": 6_000 - left})
     assert said(gelato(*discard, "--json")) == {"discarded": left}
 
 
