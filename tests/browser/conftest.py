@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 import scenery
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, StorageState, sync_playwright
+from support.gelato.sandbox import KEY
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process, Receiver, environment
-from support.sandbox import KEY
 from support.server import Server
 
 from ops.sandbox import Customer, Options, SandboxClient, running
