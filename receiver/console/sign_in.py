@@ -31,7 +31,7 @@ class SignIn:
         """`POST /console/sign-in`: the token, compared in constant time. An address that guesses has to wait."""
         address = origin.client_address(visit.request, visit.service.settings.trusted_proxies)
         wanted = visit.form.get("next")
-        if wait := self._attempts.wait(address):
+        if wait := await self._attempts.take(visit, address):
             logger.warning("sign-in", result="too-many", address=address)
             problem = f"Too many wrong tokens from your address. Try again in {plural(math.ceil(wait), 'second')}."
             response = await _page(visit, wanted, problem, 429)
@@ -39,13 +39,13 @@ class SignIn:
             return response
         holder = visit.service.access.holder_of(visit.form.get("token", "").strip().encode())
         if holder is None or holder.role is not Role.OPS:
-            self._attempts.failed(address)
             logger.warning("sign-in", result="refused", address=address)
             known = holder is not None
             problem = (
                 "That token reads orders; the console needs the ops token." if known else "That is not the ops token."
             )
             return await _page(visit, wanted, problem, 403 if known else 401)
+        await self._attempts.give_back(visit, address)
         operator = " ".join(visit.form.get("operator", "").split())[:_MAX_NAME]
         session, cookie = visit.sessions.begin(operator)
         logger.info("sign-in", result="done", address=address, session=session.id[:8])

@@ -247,6 +247,11 @@ def pace(upstream: str) -> str:
     return f"{PREFIX}pace:{{{upstream}}}"
 
 
+def sign_in(name: str) -> str:
+    """Hash: tries to sign in of the addresses with this digest, `t` as in `pace`; goes two minutes after the last."""
+    return f"{PREFIX}sign-in:{{{name}}}"
+
+
 def sign_out(session_id: str) -> str:
     """String: a session of the console that was signed out; expires when the session would have."""
     return f"{PREFIX}sign-out:{{{session_id}}}"

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -121,6 +122,65 @@ def test_an_address_that_guesses_has_to_wait_and_others_do_not(receiver: Receive
         assert refused.status_code == 429
         assert 0 < int(refused.headers["retry-after"]) <= 12
         assert sign_in(other).status_code == 303
+
+
+def test_all_receivers_count_guesses_together(
+    receiver: Receiver, server: Server, env: dict[str, str], tmp_path: Path
+) -> None:
+    second = Receiver({**env, "GELATO_TRUSTED_PROXIES": "127.0.0.1"}, tmp_path / "second.log").start()
+    try:
+        with at(receiver, "203.0.113.20") as here, at(second, "203.0.113.20") as there, at(second) as other:
+            told = [sign_in(client, f"guess {n}").status_code for n in range(6) for client in (here, there)]
+            assert told == [401] * 10 + [429] * 2
+            refused = sign_in(there)
+            assert refused.status_code == 429
+            assert 0 < int(refused.headers["retry-after"]) <= 6
+            assert sign_in(other).status_code == 303
+    finally:
+        second.stop()
+    names = server.client.keys("gelato:sign-in:*")
+    assert len(names) == 2
+    assert all(0 < server.client.ttl(name) <= 120 for name in names)
+    assert not any(b"203" in value for name in names for value in (name, *server.client.hgetall(name)))
+
+
+def test_tries_that_come_together_are_counted_one_by_one(receiver: Receiver) -> None:
+    with at(receiver, "203.0.113.21") as guesser, ThreadPoolExecutor(20) as together:
+        told = list(together.map(lambda n: sign_in(guesser, f"guess {n}").status_code, range(20)))
+    assert sorted(told) == [401] * 10 + [429] * 10
+
+
+def test_whoever_signs_in_again_and_again_is_no_guesser(receiver: Receiver) -> None:
+    with at(receiver, "203.0.113.22") as operator:
+        assert {sign_in(operator).status_code for _ in range(25)} == {303}
+
+
+def test_a_network_of_ipv6_is_one_guesser(receiver: Receiver) -> None:
+    told = []
+    for n in range(11):
+        with at(receiver, f"2001:db8:1:2::{n:x}") as guesser:
+            told.append(sign_in(guesser, "a guess").status_code)
+    assert told == [401] * 10 + [429]
+    for address in ("2001:db8:1:3::1", "::ffff:203.0.113.23", "::ffff:203.0.113.24"):
+        with at(receiver, address) as other:
+            assert sign_in(other).status_code == 303
+
+
+def test_guesses_are_counted_while_redis_is_away(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    own = Server(tmp_path / "server")
+    own.start()
+    more = {"GELATO_TRUSTED_PROXIES": "127.0.0.1"}
+    receiver = Receiver(environment(own.url, tmp_path / "var", **more), tmp_path / "receiver.log").start()
+    try:
+        with at(receiver, "203.0.113.25") as guesser, at(receiver) as other:
+            own.kill()
+            told = [sign_in(guesser, f"guess {n}").status_code for n in range(11)]
+            assert told == [401] * 10 + [429]
+            assert sign_in(other).status_code == 303
+    finally:
+        receiver.stop()
+        own.stop()
 
 
 def test_a_session_holds_at_every_receiver(receiver: Receiver, browser: httpx.Client, tmp_path: Path) -> None:
