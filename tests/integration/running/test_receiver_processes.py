@@ -1,5 +1,6 @@
 """A receiver of several processes."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from support.events import order_status
 from support.polling import eventually
 from support.processes import Process, Receiver, free_port
 
+from receiver.app import create_app
+from shared.settings import Settings
 from shared.tenants import NOT_RELOADED
 
 
@@ -47,6 +50,26 @@ def test_when_the_parent_is_killed_its_processes_end_too_and_the_port_is_free(st
             return True
 
     eventually(is_free, what="the port to be free")
+
+
+def test_a_sighup_that_comes_while_a_receiver_starts_does_not_end_it_and_is_heeded(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    tenants = tmp_path / "tenants.toml"
+    tenants.write_text("")
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        app = create_app(Settings.from_environment({**env, "GELATO_TENANTS_FILE": str(tenants)}))
+        tenants.write_text('[acme]\nsecret = "first"\n')
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        async def start() -> bool:
+            async with app.app.router.lifespan_context(app.app):
+                return bool(app.state.service.access.knows("acme"))
+
+        assert asyncio.run(start())
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 class TestTheTenantsFileOfSeveralProcesses:
