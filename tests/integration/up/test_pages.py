@@ -3,9 +3,8 @@
 import re
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import zip_longest
-from pathlib import Path
 
 import pytest
 from support.polling import eventually
@@ -21,15 +20,20 @@ INDENTED = re.compile(
 MOMENT, VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), re.compile(r"  v\d+, ")
 
 
-@pytest.fixture
-def newcomer(home: Path, start: Callable[..., Up]) -> Up:
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """`up` in a directory with what a checkout has."""
+    home = tmp_path_factory.mktemp("newcomer") / "home"
     program = home / ".venv" / "bin" / "gelato-rollup"
     program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m ops "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     (home / "tests").symlink_to(ROOT / "tests")
-    return start(home, bare_environment()).ready()
+    up = Up(home, bare_environment())
+    try:
+        yield up.ready()
+    finally:
+        up.kill()
 
 
 @pytest.mark.parametrize(
