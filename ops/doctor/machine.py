@@ -6,17 +6,24 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
+import httpx
+
 from shared.settings import Settings
 from shared.store.durability import Finding, Level
 
 _LEAST_FREE_BYTES = 1 << 30
 _HARDLY_ANY_BYTES = 64 << 20
 _NEARLY_FULL = 0.8
+_TIMEOUT_SECONDS = 2.0
 
 
 def spool(settings: Settings) -> Iterator[Finding]:
     """Whether there is one that can be read, and what waits in it."""
     if not settings.spool_persistent:
+        elsewhere = _spooled_at(settings.base_url())
+        if elsewhere is not None:  # the operator's settings are not the receiver's
+            yield Finding(Level.OK, f"the receiver at {settings.base_url()} has one; {elsewhere} events in it")
+            return
         what = "no spool: while Redis is away webhooks are answered 503, and Gelato gives up after three tries"
         yield Finding(Level.WARNING, what, "GELATO_SPOOL_PERSISTENT=yes, if GELATO_DATA_DIR outlives the container")
         return
@@ -40,6 +47,15 @@ def spool(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.ERROR, f"{what}: nearly full, then webhooks are refused", "bring Redis back")
     else:
         yield Finding(Level.WARNING, what, "they are drained while a receiver runs and Redis is there")
+
+
+def _spooled_at(base: str) -> int | None:
+    """How many events wait in the spool of a receiver; None where none answers, or it has no spool."""
+    try:
+        said = httpx.get(f"{base}/readyz", timeout=_TIMEOUT_SECONDS, trust_env=False).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    return said.get("spooled") if isinstance(said, dict) else None
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

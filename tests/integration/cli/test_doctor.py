@@ -152,3 +152,16 @@ def test_tenants_that_reconciliation_cannot_heal_are_named(gelato: Gelato, tmp_p
     found = lines(gelato("doctor", "--json", GELATO_TENANTS_FILE=file, GELATO_API_KEY="a-key"))
     assert "the orders of acme: " in said(found, "reconciliation", "warning")
     assert "every tenant has" in said(lines(gelato("doctor", "--json", GELATO_API_KEY="a-key")), "reconciliation", "ok")
+
+
+def test_the_spool_of_a_receiver_elsewhere_is_seen_by_an_operator_who_has_none(
+    gelato: Gelato, env: dict[str, str], tmp_path: Path
+) -> None:
+    receiver = Receiver({**env, "GELATO_SPOOL_PERSISTENT": "yes"}, tmp_path / "receiver.log").start()
+    try:
+        found = lines(gelato("doctor", "--json", PORT=str(receiver.port), GELATO_DATA_DIR=str(tmp_path / "own")))
+        assert "has one; 0 events in it" in said(found, "spool", "ok")
+    finally:
+        receiver.stop()
+    found = lines(gelato("doctor", "--json", PORT=str(receiver.port), GELATO_DATA_DIR=str(tmp_path / "own")))
+    assert "no spool" in said(found, "spool", "warning")
