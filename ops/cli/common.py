@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -117,6 +117,15 @@ def print_json(value: Any) -> None:
     option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
     sys.stdout.write(orjson.dumps(value, option=option, default=str).decode() + "\n")
     sys.stdout.flush()
+
+
+def print_each(found: Sequence[Mapping[str, Any]], line: Callable[[Mapping[str, Any]], str], *, as_json: bool) -> None:
+    """Print what was found: as JSON, or a line each."""
+    if as_json:
+        print_json(found)
+        return
+    for each in found:
+        out.print(line(each), markup=False, highlight=False)
 
 
 def progress() -> Progress:

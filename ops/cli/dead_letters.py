@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import click
@@ -20,6 +20,7 @@ from ops.cli.common import (
     fail,
     open_store,
     out,
+    print_each,
     print_json,
     progress,
     settings_in_force,
@@ -192,13 +193,13 @@ def audit_(limit: int, as_json: bool) -> None:
     """List who did what with dead letters, newest first."""
     with open_store(settings_in_force()) as store:
         found = [describing.described_deed(deed) for deed in store.run(audit.latest(limit))]
-    if as_json:
-        print_json(found)
-        return
-    for each in found:
-        what, outcome = orjson.dumps(each["what"]).decode(), orjson.dumps(each["outcome"]).decode()
-        line = f"{each['at']}  {visible(each['who'])}  {each['action']}  {visible(what)}"
-        out.print(line if outcome == "{}" else f"{line}  {outcome}", markup=False, highlight=False)
+    print_each(found, _told, as_json=as_json)
+
+
+def _told(deed: Mapping[str, Any]) -> str:
+    what, outcome = orjson.dumps(deed["what"]).decode(), orjson.dumps(deed["outcome"]).decode()
+    line = f"{deed['at']}  {visible(deed['who'])}  {deed['action']}  {visible(what)}"
+    return line if outcome == "{}" else f"{line}  {outcome}"
 
 
 def _discarded(store: Store, ids: tuple[str, ...], selection: Selection, selected: int, stop: StopFlag) -> int:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from ops.cli.common import (
     fail,
     open_store,
     out,
+    print_each,
     print_json,
     progress,
     settings_in_force,
@@ -94,13 +95,13 @@ def replays(limit: int, as_json: bool) -> None:
     """List replays, the latest first: how far each is, and what became of its letters."""
     with open_store(settings_in_force()) as store:
         found = [describing.described_run(run) for run in store.run(replay_runs.latest(limit))]
-    if as_json:
-        print_json(found)
-        return
-    for each in found:
-        counts = ", ".join(f"{number} {fate}" for fate, number in each["counts"].items())
-        line = f"{each['startedAt']}  {each['replay']}  {each['state']}  {each['done']}/{each['selected']}  {counts}"
-        out.print(f"{line}  by {visible(each['who'])}", markup=False, highlight=False)
+    print_each(found, _told, as_json=as_json)
+
+
+def _told(run: Mapping[str, Any]) -> str:
+    counts = ", ".join(f"{number} {fate}" for fate, number in run["counts"].items())
+    line = f"{run['startedAt']}  {run['replay']}  {run['state']}  {run['done']}/{run['selected']}  {counts}"
+    return f"{line}  by {visible(run['who'])}"
 
 
 def _say_selected(

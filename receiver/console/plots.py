@@ -18,11 +18,6 @@ class Plot(NamedTuple):
     first_at: float
     last_at: float
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether there is nothing to see."""
-        return not self.top
-
 
 def plot(at: Sequence[float], *series: Sequence[float | None]) -> Plot:
     """A plot of one or more series over the same times; where a value is None its line is interrupted."""

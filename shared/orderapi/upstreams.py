@@ -26,8 +26,6 @@ class Upstream:
     search_url: str
     key: Secret
     customer_reference: str | None
-    #: A connector reaches the orders of all its owner's customers.
-    is_connector: bool
 
     @property
     def name(self) -> str:
@@ -64,9 +62,7 @@ def upstream_of(tenant: Tenant) -> Upstream:
             f"tenant {tenant.name} has no order API: set [{tenant.name}.api] key in GELATO_TENANTS_FILE"
         )
     if "submit_url" in urls:
-        return Upstream(
-            urls["submit_url"], urls["get_url"], urls["search_url"], key, tenant.customer_reference, is_connector=True
-        )
+        return Upstream(urls["submit_url"], urls["get_url"], urls["search_url"], key, tenant.customer_reference)
     base = urls["url"].rstrip("/")
     orders = f"{base}/v4/orders"
-    return Upstream(orders, orders, f"{orders}:search", key, tenant.customer_reference, is_connector=False)
+    return Upstream(orders, orders, f"{orders}:search", key, tenant.customer_reference)

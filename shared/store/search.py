@@ -73,11 +73,6 @@ def flagged(tenant: str, flag: Flag, after: Listed | None, limit: int) -> Operat
     return listing.newest(keys.flagged(tenant, flag), after, limit)
 
 
-def by_status(tenant: str, status: str, after: Listed | None, limit: int) -> Operation[list[Listed]]:
-    """Orders of a status by their last change, newest first; statuses that are not in `keys.STATUSES` come together."""
-    return listing.newest(_status_key(tenant, status), after, limit)
-
-
 def idle(tenant: str, before_ms: int, after: Listed | None, limit: int) -> Operation[list[Listed]]:
     """Open orders whose last event was received before a time (milliseconds), longest silent first.
 
@@ -87,7 +82,10 @@ def idle(tenant: str, before_ms: int, after: Listed | None, limit: int) -> Opera
 
 
 def narrowest(tenant: str, flags: list[Flag], status: str | None) -> Operation[str]:
-    """The smallest of the sorted sets that hold all orders with these flags and this status; all orders without any."""
+    """The smallest of the sorted sets that hold all orders with these flags and this status; all orders without any.
+
+    The orders of the statuses that are not in `keys.STATUSES` come together.
+    """
     candidates = [keys.flagged(tenant, flag) for flag in flags]
     if status is not None:
         candidates.append(_status_key(tenant, status))
@@ -103,12 +101,6 @@ def counts(tenant: str, idle_before_ms: int) -> Operation[Counts]:
     idle_call = Call("ZCOUNT", (keys.idle(tenant),), ("-inf", f"({idle_before_ms}"))
     answers = yield [*(Call("ZCARD", (key,)) for key in sets), idle_call]
     return Counts(*map(int, answers))
-
-
-def status_counts(tenant: str) -> Operation[dict[str, int]]:
-    """How many orders a tenant has of each status that occurs; unknown statuses together as `other`."""
-    answers = yield [Call("ZCARD", (key,)) for key in keys.by_status(tenant)]
-    return {status: int(count) for status, count in zip(keys.STATUSES, answers, strict=True) if count}
 
 
 def _with_item(tenant: str, item: str, limit: int) -> Operation[list[str]]:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shared.store import Store, keys, search
+from shared.store import Store, keys, listing, search
+from shared.store.calls import one
 from shared.store.intake import Incoming
 from shared.store.search import Counts, Flag
 from support import events
@@ -50,7 +51,14 @@ def flagged(store: Store, flag: Flag) -> list[str]:
 
 
 def of_status(store: Store, status: str) -> list[str]:
-    return [each.reference for each in store.run(search.by_status("default", status, None, 100))]
+    key = store.run(search.narrowest("default", [], status))
+    return [each.reference for each in store.run(listing.newest(key, None, 100))]
+
+
+def status_counts(store: Store) -> dict[str, int]:
+    """How many orders stand under each status; the unknown ones together as `other`."""
+    sets = zip(keys.STATUSES, keys.by_status("default"), strict=True)
+    return {status: number for status, key in sets if (number := store.run(one("ZCARD", key)))}
 
 
 def counts(store: Store, tenant: str = "default", before_ms: int = SOON_MS) -> Counts:
