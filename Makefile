@@ -1,6 +1,7 @@
 # Two commands do all the set-up: `make run` and `make test`. CI runs `make ci`.
 
-PYTHON ?= python3
+# An activated .venv has no pip: then the Python that it was made of.
+PYTHON ?= $(shell python3 -c 'import importlib.util as u, sys; print(sys.executable if u.find_spec("pip") else sys.base_prefix + "/bin/python3")')
 VENV ?= .venv
 BIN := $(VENV)/bin
 # pip of the system installs into the virtual environment: it works where Debian's venv comes without pip.
