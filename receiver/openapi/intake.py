@@ -2,10 +2,8 @@
 
 from typing import Final
 
-from receiver.openapi.parts import TENANTS, Json, answer, operation, shape, shared
-from receiver.openapi.parts import path as in_path
+from receiver.openapi.parts import TENANT, TENANTS, Json, answer, operation, shape, shared
 
-_TENANT: Final = in_path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
 #: Any JSON, on purpose: what is no usable event is not refused but kept.
 _EVENT: Final[Json] = {
     "required": True,
@@ -58,9 +56,9 @@ def paths() -> Json:
     """The described paths."""
     return {
         "/webhooks/gelato": {"post": _webhook("postWebhook")},
-        "/webhooks/gelato/{tenant}": {"parameters": [_TENANT], "post": _webhook("postTenantWebhook")},
+        "/webhooks/gelato/{tenant}": {"parameters": [TENANT], "post": _webhook("postTenantWebhook")},
         "/snapshots": {"post": _snapshot("postSnapshot")},
-        "/tenants/{tenant}/snapshots": {"parameters": [_TENANT], "post": _snapshot("postTenantSnapshot")},
+        "/tenants/{tenant}/snapshots": {"parameters": [TENANT], "post": _snapshot("postTenantSnapshot")},
     }
 
 

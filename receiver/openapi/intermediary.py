@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from receiver.openapi.parts import RETRY_AFTER, TENANTS, TEXT, Json, error, leading_to, operation, shared
+from receiver.openapi.parts import RETRY_AFTER, TENANT, TENANTS, TEXT, Json, error, leading_to, operation, shared
 from receiver.openapi.parts import path as in_path
 
-_TENANT: Final = in_path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
 _ORDER: Final = in_path("order_id", {"type": "string", "minLength": 1}, "Gelato's order id.")
 #: As the API gave it: its status and content type too.
 _PASSED_ON: Final[Json] = {"description": "As the order API answered.", "content": {"*/*": {"schema": {}}}}
@@ -33,15 +32,15 @@ def paths() -> Json:
     submit["201"] = leading_to(_PASSED_ON, "getGelatoOrder", parameter="order_id", where="/id")
     return {
         "/tenants/{tenant}/gelato/orders": {
-            "parameters": [_TENANT],
+            "parameters": [TENANT],
             "post": operation("submitOrder", "Submit an order", "order API", TENANTS, submit, (_KEY,), _BODY),
         },
         "/tenants/{tenant}/gelato/orders:search": {
-            "parameters": [_TENANT],
+            "parameters": [TENANT],
             "post": operation("searchOrders", "Search the tenant's orders", "order API", TENANTS, search, (), _BODY),
         },
         "/tenants/{tenant}/gelato/orders/{order_id}": {
-            "parameters": [_TENANT, _ORDER],
+            "parameters": [TENANT, _ORDER],
             "get": operation("getGelatoOrder", "Get one order of the tenant's", "order API", TENANTS, get),
         },
     }

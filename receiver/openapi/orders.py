@@ -7,6 +7,7 @@ from receiver.openapi.parts import (
     FLAG,
     MOMENT,
     READERS,
+    TENANT,
     TEXT,
     Json,
     answer,
@@ -20,7 +21,6 @@ from receiver.openapi.parts import (
 )
 from receiver.openapi.parts import path as in_path
 
-_TENANT: Final = in_path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
 _REFERENCE: Final = in_path("reference", {"type": "string", "minLength": 1}, "The `orderReferenceId`.")
 _ETAG: Final[Json] = {"ETag": {"required": True, "schema": TEXT, "description": "For `If-None-Match`."}}
 _IF_NONE_MATCH: Final[Json] = {"name": "If-None-Match", "in": "header", "schema": TEXT}
@@ -44,7 +44,7 @@ _READ: Final = ("Unauthorized", "UnknownOrder", "TooMany", "Unavailable")
 
 def paths() -> Json:
     """The described paths: those of the default tenant, and those of any."""
-    return _of("", "", ()) | _of("/tenants/{tenant}", "Tenant", (_TENANT,))
+    return _of("", "", ()) | _of("/tenants/{tenant}", "Tenant", (TENANT,))
 
 
 def _of(before: str, name: str, tenant: tuple[Json, ...]) -> Json:

@@ -67,6 +67,9 @@ def path(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
 
 
+TENANT: Final = path("tenant", {"type": "string", "minLength": 1}, "Whose orders.")
+
+
 def number(most: int, default: int) -> Json:
     """A whole number from 1 on."""
     return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
