@@ -1,5 +1,7 @@
 """What all tests share: one real server for the session, clean for each test; processes that end with their test."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from support.server import Server
 
 from shared.store import Store
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # So it is for what a shell runs in the background, and would be for all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 #: A busy machine is no reason for a property to fail.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")

@@ -1,6 +1,7 @@
 """Receivers and workers as real processes, and a client that talks to them over real HTTP."""
 
 import atexit
+import functools
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import orjson
 
+from support.nursery import Born, Nursery
 from support.polling import eventually
 
 SECRET = "a-secret-for-tests"
@@ -71,6 +73,11 @@ def free_port() -> int:
         return port
 
 
+@functools.cache
+def _nursery() -> Nursery:
+    return Nursery(ROOT)
+
+
 class Process:
     """One process of the command line; what it says goes to `log`."""
 
@@ -78,10 +85,14 @@ class Process:
         self.arguments = arguments
         self.env = dict(env)
         self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Born | None = None
 
     def start(self) -> "Process":
-        """Start it (again)."""
+        """Start it (again): a new interpreter where it runs other code than ours, or starts more interpreters itself."""
+        if self.env.get("PYTHONPATH") == str(ROOT) and "--processes" not in self.arguments:
+            self.log.touch()
+            self.process = _nursery().start(self.arguments, self.env, self.log)
+            return self
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "ops", *self.arguments]
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, cwd=self.log.parent)
