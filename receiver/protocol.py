@@ -156,9 +156,16 @@ class PatientProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _refuse(self, answer: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(answer)
-            self.transport.close()
+        """Close the connection with an answer. Requests that came whole before get theirs first, and this one none."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        self.transport.write(answer)
+        self.transport.close()
 
     def _read_again(self) -> None:
         if self._stalled is not None:
@@ -176,8 +183,5 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._clock = None
-        if self.transport.is_closing():
-            return
-        if self.cycle is not None and not self.cycle.response_started:
-            self.transport.write(_TOO_SLOW)
-        self.transport.close()
+        answered = self.cycle is None or self.cycle.response_started
+        self._refuse(b"" if answered else _TOO_SLOW)

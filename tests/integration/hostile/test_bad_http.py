@@ -52,6 +52,20 @@ class TestHttpThatIsNone:
         places = [answer.index(b'orderStatus:p%d"' % n) for n in range(50)]
         assert places == sorted(places)
 
+    @pytest.mark.parametrize(
+        "rest",
+        [b"FROB / HTTP/1.1\r\n\r\n", head("Content-Length: x"), b"GET /" + b"a" * 70_000],
+        ids=lambda rest: rest[:20],
+    )
+    @pytest.mark.parametrize("way", ["short", "usual", "both"])
+    def test_what_is_no_request_takes_nobody_elses_answer(self, receiver: Receiver, rest: bytes, way: str) -> None:
+        body = orjson.dumps(order_status(id=f"{way}-{len(rest)}"))
+        good = head(f"Content-Length: {len(body)}") + body
+        before = {"short": [good], "usual": [b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"]}
+        asked = before.get(way) or [*before["short"], *before["usual"], good]
+        answer = exchange(receiver, b"".join(asked) + rest)
+        assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 OK") == len(asked)
+
     def test_a_refused_request_does_not_become_part_of_the_next(self, receiver: Receiver, server: Server) -> None:
         inner = orjson.dumps(order_status())
         smuggled = head(f"Content-Length: {len(inner)}") + inner
