@@ -13,20 +13,13 @@ from support.folding.clustered import accept, fold_all, incoming, item_status
 from support.polling import eventually
 from support.processes import OPS_TOKEN, SECRET, Process, Receiver, environment, fixture
 from support.scrape import scrape, value
+from support.seed import SEED
 from support.servers import Cluster
 
 from gelato_rollup import Change, Reader
 from ops.simulator.run import Options, simulate
 from shared.store import Store, letter_lists, orders
 from shared.store.dead_letters import DeadLetter, bury, letter_id
-
-WEBHOOKS = [
-    "orderStatus-os_3193599927.json",
-    "orderStatus-os_3193599928.json",
-    "itemStatus-os_3193599925.json",
-    "itemStatus-os_3193599926.json",
-    "itemStatus-os_3193599927.json",
-]
 
 
 @pytest.fixture
@@ -48,7 +41,7 @@ def test_the_seeds_webhooks_give_the_document(
     receiver: Receiver, start: Callable[..., Process], cluster: Cluster
 ) -> None:
     start("worker")
-    answers = [receiver.post(fixture(name)).json()["result"] for name in (*WEBHOOKS, WEBHOOKS[0])]
+    answers = [receiver.post(fixture(name)).json()["result"] for name in (*SEED, SEED[0])]
     assert answers == ["accepted"] * 5 + ["duplicate"]
 
     def document(events: int) -> dict[str, Any] | None:

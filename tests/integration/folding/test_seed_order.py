@@ -8,19 +8,13 @@ import orjson
 import pytest
 from support.polling import eventually
 from support.processes import OPS_TOKEN, Process, Receiver, fixture
+from support.seed import SEED
 from support.server import Server
 
 from shared.settings import Settings
 from shared.store import Store
 from worker.shift import shift
 
-WEBHOOKS = [
-    "orderStatus-os_3193599927.json",
-    "orderStatus-os_3193599928.json",
-    "itemStatus-os_3193599925.json",
-    "itemStatus-os_3193599926.json",
-    "itemStatus-os_3193599927.json",
-]
 #: These tell when this test ran; all else must be the same in every order of arrival.
 TIMES = ("version", "updatedAt", "lastEventAt")
 
@@ -34,9 +28,9 @@ def timeless(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_order_of_arrival_gives_the_same_document(receiver: Receiver, store: Store) -> None:
-    bodies = {name: orjson.loads(fixture(name)) for name in WEBHOOKS}
+    bodies = {name: orjson.loads(fixture(name)) for name in SEED}
     documents = []
-    for n, arrival in enumerate(itertools.permutations(WEBHOOKS)):
+    for n, arrival in enumerate(itertools.permutations(SEED)):
         reference = f"83831IAKD2-{n}"
         for name in (*arrival, arrival[n % 5], arrival[(n + 2) % 5]):  # the last two are duplicates
             answer = receiver.post({**bodies[name], "orderReferenceId": reference})
@@ -59,7 +53,7 @@ def test_a_worker_makes_the_document_and_a_snapshot_completes_it(
     receiver: Receiver, start: Callable[..., Process], server: Server
 ) -> None:
     start("worker")
-    answers = [receiver.post(fixture(name)).json() for name in WEBHOOKS]
+    answers = [receiver.post(fixture(name)).json() for name in SEED]
     assert [answer["result"] for answer in answers] == ["accepted"] * 5
     assert answers[0]["event"] == "orderStatus:os_3193599927"
     assert answers[4]["event"] == "itemStatus:os_3193599927"
@@ -80,7 +74,7 @@ def test_a_worker_makes_the_document_and_a_snapshot_completes_it(
     assert complete["deliveryEstimate"] == {"minDeliveryDate": "2022-11-10", "maxDeliveryDate": "2022-11-10"}
 
 
-@pytest.mark.parametrize("name", WEBHOOKS)
+@pytest.mark.parametrize("name", SEED)
 def test_a_duplicate_is_told_as_one(receiver: Receiver, name: str) -> None:
     first, second = receiver.post(fixture(name)), receiver.post(b" " + fixture(name))
     assert first.json()["result"] == "accepted"
