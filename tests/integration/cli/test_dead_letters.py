@@ -95,17 +95,21 @@ def test_a_cause_is_replayed_as_a_whole(gelato: Gelato, store: Store, start: Cal
     done = said(gelato("dead-letters", "replay", "--group", group, "--yes", "--json"))
     assert (done["counts"], done["state"]) == ({"folded": 150}, "done")
     assert ids(store) == {dead}
+
+    def noted(
+        count: int,
+    ) -> list[dict[str, Any]] | None:  # the worker writes down what came of a replay when it is done
+        deeds: list[dict[str, Any]] = said(gelato("dead-letters", "audit", "--json"))
+        return deeds if len(deeds) == count else None
+
+    eventually(lambda: noted(2), what="what came of the first")
     still = gelato("dead-letters", "replay", "--all", "--yes")
     assert still.returncode == 1
     assert "1  still dead" in still.stdout
+    eventually(lambda: noted(4), what="what came of the second")
     one = said(gelato("dead-letters", "replay", dead, "--yes", "--json"), 1)
     assert one["counts"] == {"dead": 1}
-
-    def noted() -> list[dict[str, Any]] | None:  # the worker writes down what came of a replay when it is done
-        deeds: list[dict[str, Any]] = said(gelato("dead-letters", "audit", "--json"))
-        return deeds if len(deeds) == 6 else None
-
-    audit = eventually(noted, what="what came of three replays")
+    audit = eventually(lambda: noted(6), what="what came of the third")
     assert [deed["action"] for deed in audit] == ["replayed", "replay"] * 3
     assert {deed["who"].partition(":")[0] for deed in audit} == {"cli"}
     assert audit[4]["outcome"] == {"folded": 150}

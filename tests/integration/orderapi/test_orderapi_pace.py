@@ -21,9 +21,8 @@ class TestTheRate:
         async def process() -> None:
             store = AsyncStore.from_url(server.url)
             async with OrderApis(store, settings) as apis:
-                await apis.of(gelato(upstream.url)).get(
-                    "x"
-                )  # reads the authorities' certificates: the loop stands still
+                # The first call reads the authorities' certificates; the loop, which all share, stands still.
+                await apis.of(gelato(upstream.url)).get("x")
                 await ready.wait()
                 upstream.asked.clear()
                 await asyncio.gather(*(apis.of(gelato(upstream.url)).get("x") for _ in range(18)))
