@@ -209,11 +209,7 @@ async def _replayed(
 ) -> Run:
     """Ask for a replay, and wait a little for its end."""
     store = service_of(request).store
-    run = await store.run(replay_runs.start(who, selection, selected, ids or []))
-    described = letters.described_run(run)
-    told = ("replay", "selection", "ids", "selected")
-    what: dict[str, Any] = {name: described[name] for name in told if name in described}
-    await store.run(audit.note(who, "replay", what))
+    run = await store.run(letters.ask_for_replay(who, selection, selected, ids or []))
     logger.info("replay asked for", who=who, replay=run.id, selected=selected)
     if not selected and await store.run(replay_runs.finish(run.id)):
         return dataclasses.replace(run, state=DONE)

@@ -1,11 +1,14 @@
 """Dead letters as others may read them: in JSON over HTTP, on the command line, in an export."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from shared.clock import format_time
 from shared.history import precise_time
+from shared.store import audit, replay_runs
 from shared.store.audit import Deed
+from shared.store.calls import Operation
 from shared.store.dead_letters import Letter
 from shared.store.letter_lists import Counted, Group, Selection
 from shared.store.replay_runs import Run
@@ -79,6 +82,16 @@ def described_run(run: Run) -> dict[str, Any]:
         "changedAt": precise_time(run.changed),
     }
     return result | ({"ids": list(run.ids)} if run.ids else {"selection": described_selection(run.selection)})
+
+
+def ask_for_replay(who: str, selection: Selection, selected: int, ids: Sequence[str] = ()) -> Operation[Run]:
+    """Ask for a replay of the letters that there are now: a deed that is written down before a worker can begin with it."""
+    run = yield from replay_runs.plan(who, selection, selected, ids)
+    told = described_run(run)
+    what: dict[str, Any] = {name: told[name] for name in ("replay", "selection", "ids", "selected") if name in told}
+    yield from audit.note(who, "replay", what)
+    yield from replay_runs.go(run.id)
+    return run
 
 
 def described_deed(deed: Deed) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ops.bench.processes import Stage
 from ops.bench.results import Result
 from ops.bench.steady import Seen, drive, percentile, schedule
 from ops.bench.subjects import Running
+from shared.letters import ask_for_replay
 from shared.settings import DEFAULT_TENANT
 from shared.store import Store, letter_lists, replay_runs
 from shared.store.dead_letters import DeadLetter, bury_all, letter_id
@@ -61,7 +62,7 @@ def _once(bench: Bench, result: Result) -> None:
             raise BenchError("there are no dead letters")
         result.add("a page and the groups", (time.monotonic() - began) * 1000, "ms", 1)
         before = proc.rss_bytes(running.pids[1])
-        run = stage.store.run(replay_runs.start("bench", Selection(), sizes.replayed_letters))
+        run = stage.store.run(ask_for_replay("bench", Selection(), sizes.replayed_letters))
         alone, beside, seconds = _in_turns(bench, running, stage.store, run)
         now = _state(stage.store, run)
         _note(result, "alone", alone)

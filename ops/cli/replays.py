@@ -73,11 +73,7 @@ def replay(
                 return
             if not yes:
                 confirm(f"Replay {drawing.counted(selected)}?", else_go_on=True)
-            run = store.run(replay_runs.start(operator(), selection, selected.number, ids))
-            what = {"replay": run.id, "selected": run.selected} | (
-                {"ids": list(ids)} if ids else {"selection": describing.described_selection(run.selection)}
-            )
-            store.run(audit.note(run.who, "replay", what))
+            run = store.run(describing.ask_for_replay(operator(), selection, selected.number, ids))
         run = _follow(store, run)
     if as_json:
         print_json(describing.described_run(run))

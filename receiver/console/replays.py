@@ -13,7 +13,7 @@ from receiver.console.texts import link
 from receiver.console.visit import HOME, Problem, Visit, logger
 from shared import replay
 from shared.errors import InvalidJson, UnusableEvent
-from shared.letters import described_run
+from shared.letters import ask_for_replay
 from shared.replay import Fate, NoPayload
 from shared.store import audit, dead_letters, due, letter_lists, replay_runs
 from shared.store.dead_letters import FOLD_ERROR, Letter
@@ -79,10 +79,7 @@ async def start_replay(visit: Visit) -> Response:
     """`POST /console/letters/replay`: begin, and show how it goes."""
     chosen = await _chosen(visit)
     ids = [] if chosen.letter is None else [chosen.letter.id]
-    run: Run = await visit.ask(replay_runs.start(visit.who, chosen.selection, chosen.number, ids))
-    told = described_run(run)
-    what: dict[str, Any] = {name: told[name] for name in ("replay", "selection", "ids", "selected") if name in told}
-    await visit.ask(audit.note(visit.who, "replay", what))
+    run: Run = await visit.ask(ask_for_replay(visit.who, chosen.selection, chosen.number, ids))
     logger.info("replay asked for", who=visit.who, replay=run.id, selected=run.selected)
     return RedirectResponse(link(f"{HOME}/replay", id=run.id), 303)
 

@@ -49,8 +49,8 @@ class Run:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def start(who: str, selection: Selection, selected: int, ids: Sequence[str] = ()) -> Operation[Run]:
-    """Ask for a replay of the letters that there are now."""
+def plan(who: str, selection: Selection, selected: int, ids: Sequence[str] = ()) -> Operation[Run]:
+    """Write down a replay of the letters that there are now. Nobody carries it before `go`."""
     now = time.time_ns() // 1000
     until = now if selection.until is None else min(now, selection.until)
     run = Run(uuid.uuid4().hex, who, selection._replace(until=until), now, tuple(ids), selected=selected, changed=now)
@@ -68,7 +68,6 @@ def start(who: str, selection: Selection, selected: int, ids: Sequence[str] = ()
     yield [Call("EXPIRE", (keys.replay(run.id),), (_KEPT_DAYS * 86_400,))]
     yield [Call("ZADD", (keys.REPLAYS,), (now // 1000, run.id))]
     yield [Call("ZREMRANGEBYRANK", (keys.REPLAYS,), (0, -_MAX_KEPT - 1))]
-    yield from _wake(run.id)
     return run
 
 
@@ -137,7 +136,7 @@ def resume(run_id: str) -> Operation[bool]:
     """Have a stopped replay go on where it was; False if it was not stopped."""
     done = yield from _put(run_id, STOPPED, RUNNING)
     if done:
-        yield from _wake(run_id)
+        yield from go(run_id)
     return done
 
 
@@ -153,7 +152,8 @@ def _put(run_id: str, before: str, after: str) -> Operation[bool]:
     return bool(done)
 
 
-def _wake(run_id: str) -> Operation[None]:
+def go(run_id: str) -> Operation[None]:
+    """Have a worker carry a replay."""
     yield [Call("SADD", (keys.REPLAYS_RUNNING,), (run_id,))]
     step: Step = [Call("LPUSH", (keys.REPLAYS_WAKE,), (run_id,)), Call("LTRIM", (keys.REPLAYS_WAKE,), (0, 0))]
     yield step

@@ -12,6 +12,7 @@ from support.processes import OPS_TOKEN, READ_TOKEN, TENANT_TOKEN, Process, Rece
 from support.server import Server
 
 from shared import replay
+from shared.letters import ask_for_replay
 from shared.store import Store, audit, dead_letters, due, keys, letter_lists, replay_runs
 from shared.store.calls import Batch, Call
 from shared.store.dead_letters import DeadLetter, bury, letter_id
@@ -218,7 +219,7 @@ def test_a_replay_that_lost_its_carrier_is_carried_on(
 ) -> None:
     for n in range(450):
         kept(store, body(n, f"R{n % 90}"), received=RECEIVED + n)
-    run = store.run(replay_runs.start("test", Selection(), 450))
+    run = store.run(ask_for_replay("test", Selection(), 450))
     first = start("worker", GELATO_LEASE_SECONDS="1")
 
     def begun() -> bool:
@@ -244,7 +245,7 @@ def test_a_replay_that_lost_its_carrier_is_carried_on(
 def test_a_replay_is_stopped_and_goes_on(receiver: Receiver, store: Store, start: Callable[..., Process]) -> None:
     for n in range(20):
         kept(store, body(n))
-    run = store.run(replay_runs.start("test", Selection(), 20))
+    run = store.run(ask_for_replay("test", Selection(), 20))
     path = f"/dead-letters/replays/{run.id}"
     assert ask(receiver, "POST", f"{path}/stop").json()["state"] == "stopped"
     start("worker")
@@ -302,7 +303,7 @@ def test_deeds_and_replays_are_bounded(store: Store, server: Server, monkeypatch
     assert server.client.xlen(keys.DEAD_LETTERS_AUDIT) <= 200  # about
     assert [deed.what["n"] for deed in store.run(audit.latest(2))] == [399, 398]
     for _ in range(8):
-        store.run(replay_runs.start("test", Selection(), 0))
+        store.run(ask_for_replay("test", Selection(), 0))
     assert len(store.run(replay_runs.latest())) == 5
 
 
