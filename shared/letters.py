@@ -90,7 +90,7 @@ def ask_for_replay(who: str, selection: Selection, selected: int, ids: Sequence[
     told = described_run(run)
     what: dict[str, Any] = {name: told[name] for name in ("replay", "selection", "ids", "selected") if name in told}
     yield from audit.note(who, "replay", what)
-    yield from replay_runs.go(run.id)
+    yield from replay_runs.go(run)
     return run
 
 

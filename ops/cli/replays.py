@@ -1,5 +1,6 @@
 """`gelato-rollup dead-letters replay`: asks for a replay, follows it, stops it, has it go on."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -73,6 +74,8 @@ def replay(
                 return
             if not yes:
                 confirm(f"Replay {drawing.counted(selected)}?", else_go_on=True)
+            # An interruption waits until there is a replay that it can stop.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             run = store.run(describing.ask_for_replay(operator(), selection, selected.number, ids))
         run = _follow(store, run)
     if as_json:
@@ -127,6 +130,7 @@ def _follow(store: Store, run: Run) -> Run:
     with progress() as bar:
         task = bar.add_task("replaying", total=run.selected)
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             return _until_it_ends(store, run, lambda now: bar.update(task, completed=sum(now.counts.values())), bar)
         except KeyboardInterrupt:
             if store.run(replay_runs.stop(run.id)):

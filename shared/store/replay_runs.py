@@ -50,7 +50,7 @@ class Run:
 
 
 def plan(who: str, selection: Selection, selected: int, ids: Sequence[str] = ()) -> Operation[Run]:
-    """Write down a replay of the letters that there are now. Nobody carries it before `go`."""
+    """Write down a replay of the letters that there are now. Nobody sees it or carries it before `go`."""
     now = time.time_ns() // 1000
     until = now if selection.until is None else min(now, selection.until)
     run = Run(uuid.uuid4().hex, who, selection._replace(until=until), now, tuple(ids), selected=selected, changed=now)
@@ -66,9 +66,15 @@ def plan(who: str, selection: Selection, selected: int, ids: Sequence[str] = ())
     words = tuple(word for pair in fields.items() for word in pair)
     yield [Call("HSET", (keys.replay(run.id),), words)]
     yield [Call("EXPIRE", (keys.replay(run.id),), (_KEPT_DAYS * 86_400,))]
-    yield [Call("ZADD", (keys.REPLAYS,), (now // 1000, run.id))]
-    yield [Call("ZREMRANGEBYRANK", (keys.REPLAYS,), (0, -_MAX_KEPT - 1))]
     return run
+
+
+def go(run: Run) -> Operation[None]:
+    """Have a worker carry a replay."""
+    listed = Call("ZADD", (keys.REPLAYS,), (run.started // 1000, run.id))
+    step: Step = [listed, Call("ZREMRANGEBYRANK", (keys.REPLAYS,), (0, -_MAX_KEPT - 1))]
+    yield step
+    yield from _wake(run.id)
 
 
 def one(run_id: str) -> Operation[Run | None]:
@@ -136,7 +142,7 @@ def resume(run_id: str) -> Operation[bool]:
     """Have a stopped replay go on where it was; False if it was not stopped."""
     done = yield from _put(run_id, STOPPED, RUNNING)
     if done:
-        yield from go(run_id)
+        yield from _wake(run_id)
     return done
 
 
@@ -152,8 +158,7 @@ def _put(run_id: str, before: str, after: str) -> Operation[bool]:
     return bool(done)
 
 
-def go(run_id: str) -> Operation[None]:
-    """Have a worker carry a replay."""
+def _wake(run_id: str) -> Operation[None]:
     yield [Call("SADD", (keys.REPLAYS_RUNNING,), (run_id,))]
     step: Step = [Call("LPUSH", (keys.REPLAYS_WAKE,), (run_id,)), Call("LTRIM", (keys.REPLAYS_WAKE,), (0, 0))]
     yield step
