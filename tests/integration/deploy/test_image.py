@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -45,9 +47,16 @@ PYTHON = next(
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place() -> Iterator[Path]:
+    """A directory that others may pass. Not one of pytest's: each pytest that is started closes those of all to others."""
+    with tempfile.TemporaryDirectory(prefix="gelato-rollup-image-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def image(place: Path) -> Path:
     """The directory that the last stage copies, as the build stage makes it."""
-    place = tmp_path_factory.mktemp("image")
     context, programs, made = place / "build", place / "bin", place / "gelato-rollup"
     context.mkdir()
     programs.mkdir()
@@ -67,10 +76,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ["sh", "-euc", command], cwd=context, env=env, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    for directory in [*place.parents][: len(place.parts) - len(Path("/tmp").parts)]:
-        if directory.stat().st_uid == os.getuid():
-            directory.chmod(directory.stat().st_mode | 0o011)  # others may pass
-    place.chmod(0o755)
     return made
 
 
@@ -95,9 +100,9 @@ def test_what_the_image_holds_is_all_that_runs_and_no_tools(image: Path) -> None
 
 
 def test_the_image_takes_in_and_folds_as_a_user_who_can_write_to_its_data_alone(
-    image: Path, server: Server, tmp_path: Path
+    image: Path, server: Server, place: Path, tmp_path: Path
 ) -> None:
-    data, temporary = tmp_path / "data", tmp_path / "tmp"
+    data, temporary = place / "data", place / "tmp"
     for directory in (data, temporary):
         directory.mkdir()
     user: dict[str, int] = {}
@@ -105,8 +110,6 @@ def test_the_image_takes_in_and_folds_as_a_user_who_can_write_to_its_data_alone(
         user = {"user": NOBODY, "group": NOBODY}
         for path in (data, temporary, server.socket.parent, server.socket):
             os.chown(path, NOBODY, NOBODY)
-        for directory in tmp_path.parents[: len(tmp_path.parts) - len(Path("/tmp").parts)]:
-            directory.chmod(directory.stat().st_mode | 0o011)
     port = free_port()
     env = environment(server.url, data, PORT=str(port), TMPDIR=str(temporary), PYTHONDONTWRITEBYTECODE="1")
     env = {name: env[name] for name in env if name not in ("PYTHONPATH", "HOME")}
@@ -127,7 +130,8 @@ def test_the_image_takes_in_and_folds_as_a_user_who_can_write_to_its_data_alone(
         eventually(
             lambda: httpx.get(f"{base}/orders/83831IAKD2", headers=token).status_code == 200, what="the document"
         )
-        assert httpx.get(f"{base}/console", follow_redirects=True).status_code == 200  # its templates are there
+        console = httpx.get(f"{base}/console", follow_redirects=True)
+        assert console.status_code == 200, said.read_text()  # its templates are there
         for path in httpx.get(f"{base}/schemas").json()["schemas"].values():
             assert httpx.get(f"{base}{path}").json()["$id"]
     finally:
