@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Any
 import orjson
 
 _MESSAGE_BYTES = 1 << 17
+#: It imports for a second or two before it answers the first time, longer on a busy machine.
+_PATIENCE_SECONDS = 60.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
 
@@ -64,7 +67,10 @@ class Nursery:
 
     def __init__(self, root: Path) -> None:
         self._codes: dict[int, int] = {}
+        #: Tests start and await processes in several threads: each must hear what is said to it.
+        self._lock = threading.Lock()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.settimeout(_PATIENCE_SECONDS)
         env = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
         with theirs:
             words = [sys.executable, "-m", "support.nursery", str(theirs.fileno())]
@@ -73,12 +79,13 @@ class Nursery:
 
     def start(self, arguments: list[str], env: Mapping[str, str], log: Path) -> Born:
         """Start a command in the directory of its log; what it says is added to that."""
-        self._channel.send(orjson.dumps([arguments, dict(env), str(log)]))
-        while True:
-            pid, code = orjson.loads(self._channel.recv(_MESSAGE_BYTES))
-            if code is None:
-                return Born(self, pid)
-            self._codes[pid] = code
+        with self._lock:
+            self._channel.send(orjson.dumps([arguments, dict(env), str(log)]))
+            while True:
+                pid, code = self._hear()
+                if code is None:
+                    return Born(self, pid)
+                self._codes[pid] = code
 
     def close(self) -> None:
         """Nobody is born any more; who lives lives on."""
@@ -92,13 +99,17 @@ class Nursery:
 
     def listen(self, seconds: float) -> None:
         """Hear who has ended, for so long at the most."""
-        while select.select([self._channel], [], [], seconds)[0]:
-            said = self._channel.recv(_MESSAGE_BYTES)
-            if not said:
-                raise AssertionError("the nursery has died")
-            pid, code = orjson.loads(said)
-            self._codes[pid] = code
-            seconds = 0.0
+        with self._lock:
+            while select.select([self._channel], [], [], seconds)[0]:
+                pid, code = self._hear()
+                self._codes[pid] = code
+                seconds = 0.0
+
+    def _hear(self) -> Any:
+        said = self._channel.recv(_MESSAGE_BYTES)
+        if not said:
+            raise AssertionError("the nursery has died")
+        return orjson.loads(said)
 
 
 def serve(channel: socket.socket) -> list[str]:
