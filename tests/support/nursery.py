@@ -84,6 +84,7 @@ class Nursery:
             while True:
                 pid, code = self._hear()
                 if code is None:
+                    self._codes.pop(pid, None)  # of another that had this number once
                     return Born(self, pid)
                 self._codes[pid] = code
 
@@ -95,7 +96,7 @@ class Nursery:
     def code(self, pid: int) -> int | None:
         """The exit code of a process that has ended."""
         self.listen(0.0)
-        return self._codes.pop(pid, None)
+        return self._codes.get(pid)
 
     def listen(self, seconds: float) -> None:
         """Hear who has ended, for so long at the most."""
