@@ -2,7 +2,9 @@
 
 - While a batch is folded, the server finishes the one before and claims the one behind: in a backlog neither waits for the
   other. A worker that dies leaves two batches under lease then, where it would have left one.
-- Without a backlog the next claim goes with the batch's end, in one round trip.
+- Without a backlog the next claim goes with the batch's end, in one round trip; and that of an idle shift with its wait for
+  work, so that the answer which wakes it brings the work along. A worker that stands still just then has claimed what came
+  within that second: its lease runs out, as that of any worker that stands still.
 """
 
 import time
@@ -72,8 +74,11 @@ class Rounds:
         return tally
 
     def wait_for_work(self, seconds: float) -> None:
-        """Block until an order is due, at most for some seconds."""
-        self._line.run(due.wait_for_work(seconds))
+        """Block until an order is due, at most for some seconds; what is due then is claimed in the same round trip."""
+        woken = self._line.start(due.wait_for_work(seconds))
+        claimed = self._claim()  # the server comes to it when the wait is over
+        self._line.wait(woken)
+        self._ahead = claimed._replace(began=time.monotonic())
 
     def close(self) -> None:
         """Give the connection back. What was claimed and not folded is due again when its lease runs out."""

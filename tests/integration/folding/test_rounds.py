@@ -1,5 +1,6 @@
 """Batch after batch with two of them on their way: nothing is folded twice, nothing waits under a lease for nothing."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +88,30 @@ def test_whoever_ends_folds_what_it_has_claimed_and_claims_no_more(store: Store,
     waiting = store.run(due.pending())
     assert (waiting.due, waiting.later) == (3, 0)  # none is under a lease
     assert rounds.finish().orders == 0
+
+
+def test_whoever_is_woken_has_the_work_already(store: Store, server: Server, rounds: Rounds) -> None:
+    assert rounds.fold_next().orders == 0
+
+    def bring() -> None:
+        eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the shift to wait")
+        accept(store, *webhooks("A", 1))
+
+    thread = threading.Thread(target=bring)
+    thread.start()
+    rounds.wait_for_work(10)
+    thread.join()
+    assert store.run(due.leases(0)).held == 1
+    assert rounds.fold_next().events == 1
+    assert nothing_waits(store)
+
+
+def test_a_wait_that_nobody_ends_claims_what_is_due_by_then(store: Store, rounds: Rounds) -> None:
+    assert rounds.fold_next().orders == 0
+    rounds.wait_for_work(0.01)
+    accept(store, *webhooks("A", 1))
+    assert rounds.fold_next().orders == 0  # claimed before it came
+    assert rounds.fold_next().events == 1
 
 
 def test_an_order_that_gets_events_while_it_is_folded_is_folded_again(store: Store, rounds: Rounds) -> None:
