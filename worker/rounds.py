@@ -1,10 +1,10 @@
 """Batch after batch, with the server and this process at work at the same time.
 
-- While a batch is folded, the server finishes the one before and claims the one behind: in a backlog neither waits for the
+- In a backlog the server finishes the batch before and claims the one behind while this one is folded: neither waits for the
   other. A worker that dies leaves two batches under lease then, where it would have left one.
-- Without a backlog the next claim goes with the batch's end, in one round trip; and that of an idle shift with its wait for
-  work, so that the answer which wakes it brings the work along. A worker that stands still just then has claimed what came
-  within that second: its lease runs out, as that of any worker that stands still.
+- Without a backlog a shift waits for work and claims it in one round trip: the answer that wakes it brings the work along. A
+  worker that stands still just then has claimed what came within that second: its lease runs out, as that of any worker
+  that stands still.
 """
 
 import time
@@ -25,11 +25,12 @@ from worker.tally import Tally
 _MOST_ON_THEIR_WAY: Final = 2
 
 
-class _Ahead(NamedTuple):
-    """A claim that is on its way."""
+class _Claiming(NamedTuple):
+    """A claim that is on its way; `since` when (monotonic seconds)."""
 
     ticket: Ticket[tuple[Claim, list[Loaded]]]
-    began: float
+    since: float
+    waits: bool
 
 
 class Rounds:
@@ -40,18 +41,22 @@ class Rounds:
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._line = Line(store)
-        self._ahead: _Ahead | None = None
+        self._ahead: _Claiming | None = None
         self._on_their_way: deque[tuple[Ending, Ticket[Sequence[Written | None]]]] = deque()
+        #: When the last batch was claimed, monotonic seconds.
+        self.began = 0.0
 
-    def fold_next(self, *, is_last: bool = False) -> Tally:
-        """Fold the next batch: what was done since the last call, `orders` 0 where nothing is left to do.
+    def fold_next(self, *, wait_seconds: float = 0.0, is_last: bool = False) -> Tally:
+        """Fold the next batch: what was done since the last call, `orders` 0 where nothing was due.
 
-        After one that `is_last` nothing is claimed that is not folded. Raises as `fold_due`.
+        Waits for work, if none was claimed ahead. After one that `is_last` nothing is claimed that is not folded. Raises as
+        `fold_due`.
         """
-        ahead, self._ahead = self._ahead or self._claim(), None
-        claim, loaded = self._line.wait(ahead.ticket)
+        claiming, self._ahead = self._ahead or self._claim(wait_seconds), None
+        claim, loaded = self._line.wait(claiming.ticket)
+        self.began = time.monotonic() if claiming.waits else claiming.since
         tally = Tally(waiting=claim.waiting)
-        parts = fold.parts(claim, loaded, ahead.began)
+        parts = fold.parts(claim, loaded, self.began)
         if claim.waiting and not is_last:
             self._line.start(due.wake())  # more than one batch: let an idle shift help
             if not parts[-1].is_large:  # these take their time: what was claimed would wait under its lease
@@ -62,8 +67,6 @@ class Rounds:
             self._on_their_way.append((ending, finished))
             self._end(tally, but=_MOST_ON_THEIR_WAY - 1)
         if self._ahead is None:
-            if parts and not is_last:
-                self._ahead = self._claim()
             self._end(tally)
         return tally
 
@@ -73,20 +76,13 @@ class Rounds:
         self._end(tally)
         return tally
 
-    def wait_for_work(self, seconds: float) -> None:
-        """Block until an order is due, at most for some seconds; what is due then is claimed in the same round trip."""
-        woken = self._line.start(due.wait_for_work(seconds))
-        claimed = self._claim()  # the server comes to it when the wait is over
-        self._line.wait(woken)
-        self._ahead = claimed._replace(began=time.monotonic())
-
     def close(self) -> None:
         """Give the connection back. What was claimed and not folded is due again when its lease runs out."""
         self._line.close()
 
-    def _claim(self) -> _Ahead:
-        claimed = fold.take(lease_seconds=self._lease_seconds, cluster=self._store.cluster)
-        return _Ahead(self._line.start(claimed), time.monotonic())
+    def _claim(self, wait_seconds: float = 0.0) -> _Claiming:
+        claimed = fold.take(lease_seconds=self._lease_seconds, cluster=self._store.cluster, wait_seconds=wait_seconds)
+        return _Claiming(self._line.start(claimed), time.monotonic(), waits=wait_seconds > 0)
 
     def _end(self, tally: Tally, but: int = 0) -> None:
         """Hear what came of the parts on their way, the last ones left out."""

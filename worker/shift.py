@@ -69,29 +69,27 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
     relief.clear()
     rounds = Rounds(store, policy, lease_seconds=settings.lease_seconds)
 
-    def count(tally: Tally, began: float) -> None:
+    def count(tally: Tally) -> None:
         nonlocal busy
         total.add(tally)
-        took = time.monotonic() - began
+        took = time.monotonic() - rounds.began
         if tally.orders:
             busy += took
         counted.batch(tally, took)
 
+    wait_seconds = 0.0  # something may be due of which nobody tells any more
     try:
         while True:
-            began = time.monotonic()
-            if began >= beat_at:
+            now = time.monotonic()
+            if now >= beat_at:
                 store.run(due.beat(shift_id, _ALIVE_MS))
-                beat_at = began + _BEAT_SECONDS
-            tally = rounds.fold_next()
-            count(tally, began)
+                beat_at = now + _BEAT_SECONDS
+            count(rounds.fold_next(wait_seconds=wait_seconds))
             left = start + seconds - time.monotonic()
             if stop_asked.is_set() or relief.is_set() or left <= 0:
                 break
-            if not tally.orders:
-                rounds.wait_for_work(min(_LOOK_SECONDS, max(left, 0.01)))
-        began = time.monotonic()
-        count(rounds.finish(), began)
+            wait_seconds = min(_LOOK_SECONDS, max(left, 0.01))
+        count(rounds.finish())
     finally:
         rounds.close()
         counted.shift()

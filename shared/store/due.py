@@ -14,6 +14,10 @@ ALL_SHARDS: Final = tuple(
 )
 
 
+#: The answer of `release.lua` that an order is due again already.
+_DUE_AT_ONCE: Final = 3
+
+
 class Claimed(NamedTuple):
     """One claimed order: its name, the mark it was claimed with, and whether its previous lease had run out."""
 
@@ -94,25 +98,19 @@ def read_claim(claim_id: str, now_us: int, waiting: int, claimed: list[Any]) -> 
 
 
 def release(claim_id: str, releases: Sequence[Release]) -> Operation[None]:
-    """Give up leases; an order that was marked meanwhile stays due."""
-    yield [releasing(claim_id, releases)]
+    """Give up leases; an order that was marked meanwhile stays due, and wakes a shift."""
+    items = [
+        (shard_keys(keys.shard_of(each.order.name)), (each.order.name, each.order.mark, claim_id, each.words))
+        for each in releases
+    ]
+    (results,) = yield [Batch(RELEASE, items)]
+    if _DUE_AT_ONCE in results:
+        yield [Call(WAKE, (keys.WAKE,))]
 
 
-def releasing(claim_id: str, releases: Sequence[Release]) -> Batch:
-    """The call that gives up leases."""
-    return Batch(
-        RELEASE,
-        [
-            (shard_keys(keys.shard_of(each.order.name)), (each.order.name, each.order.mark, claim_id, each.words))
-            for each in releases
-        ],
-    )
-
-
-def wait_for_work(seconds: float) -> Operation[bool]:
-    """Block until something was marked as due, at most for some seconds."""
-    (answer,) = yield [Call("BLPOP", (keys.WAKE,), (seconds,))]
-    return answer is not None
+def wait_for_work(seconds: float) -> Call:
+    """The call that blocks until something was marked as due, at most for some seconds."""
+    return Call("BLPOP", (keys.WAKE,), (seconds,))
 
 
 def wake() -> Operation[None]:

@@ -18,7 +18,9 @@ _WRITE: Final = 1
 _ANNOUNCE: Final = 2
 _PACK: Final = 4
 _KEEP_LEASE: Final = "k"
-_KEYS: Final = (*due.ALL_SHARDS, keys.CHANGES)
+_KEYS: Final = (*due.ALL_SHARDS, keys.CHANGES, keys.WAKE)
+#: Where the stream of changes stands among them.
+_STREAM: Final = _KEYS.index(keys.CHANGES) + 1
 _OF_ORDERS: Final = (*keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 
 
@@ -40,7 +42,7 @@ def finish(claim_id: str, ends: Sequence[End], *, one_call: bool) -> Operation[S
     if not one_call:
         return (yield from _step_by_step(claim_id, ends))
     used = indexes.UsedKeys(before=len(_KEYS))
-    words: list[Argument] = [claim_id, len(_KEYS), folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
+    words: list[Argument] = [claim_id, _STREAM, folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
     for each in ends:
         todo, rest = _words(each, used)
         order = each.release.order

@@ -1,7 +1,7 @@
 -- Finish a batch, in one call: write the outcomes of folds, announce what has changed, pack event logs, give the leases up. On one
 -- server only: the keys belong to many orders.
 --
--- KEYS   per shard: due, marks, leases   then: the stream of changes   then, per tenant: index, idle, open, attention,
+-- KEYS   per shard: due, marks, leases   then: the stream of changes, the list on which idle shifts block   then, per tenant: index, idle, open, attention,
 --        incomplete, disagrees, the sets of some statuses
 -- ARGV   1: the claim's id   2: the key of the stream   3: about how many changes it keeps   4: the most orders that one id leads
 --        to   5 to 8: what stands before an order's name in the keys of its document, state, log, meta   9: what stands behind it
@@ -13,7 +13,8 @@
 --                    `note_order`; how many ids lead to the order from now on; per id: bucket, digest
 --          pack      how many packed records stay in front, the packed record, bytes that it leaves out
 -- Steps  per order: write it, with the change that is to be announced; announce it; forget that it was to be; pack; release.
---        What could not be written is neither announced nor packed, and due again at once.
+--        What could not be written is neither announced nor packed, and due again at once. Wake
+--        a shift where an order is due again at once.
 -- Return per order: 1 written, 0 somebody else was faster, 2 the order is gone, 3 there was nothing to write
 --@include due.lua
 --@include committing.lua
@@ -24,7 +25,7 @@
 local claim, changes, most_changes, most_linked = ARGV[1], KEYS[tonumber(ARGV[2])], ARGV[3], tonumber(ARGV[4])
 local suffix = ARGV[9]
 local now = string.format('%.0f', now_ms())
-local results = {}
+local results, woken = {}, false
 
 -- Announce a change by the words from `at` + 1; where they end.
 local function announce(name, at)
@@ -60,8 +61,9 @@ while at < #ARGV do
       end
     end
   end
-  if delay ~= 'k' then release_order(tonumber(ARGV[at + 2]), name, ARGV[at + 3], claim, delay) end
+  if delay ~= 'k' and release_order(tonumber(ARGV[at + 2]), name, ARGV[at + 3], claim, delay) == 3 then woken = true end
   results[#results + 1] = written
   at = at + 6 + words
 end
+if woken then wake(KEYS[tonumber(ARGV[2]) + 1]) end
 return results

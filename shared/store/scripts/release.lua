@@ -3,7 +3,7 @@
 -- KEYS   per order: due, marks, leases
 -- ARGV   per order: its name, the mark it was claimed with, the claim's id, when it shall be due again, as `release_order` in
 --        releasing.lua
--- Return per order: 0 somebody else holds it now   1 done, no longer due   2 due again
+-- Return per order: as `release_order`
 --@include due.lua
 --@include releasing.lua
 local results = {}

@@ -1,17 +1,18 @@
 """Batch after batch with two of them on their way: nothing is folded twice, nothing waits under a lease for nothing."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from support import events
-from support.orders import accept, fold_all, found_document, nothing_waits
+from support.folding.mortal import Mortal
+from support.orders import accept, fold_all, fold_once, found_document, nothing_waits
 from support.polling import eventually
 from support.server import Server
 
 from shared.errors import StoreUnavailable
-from shared.store import Store, due, keys, orders
+from shared.store import Store, due, keys, orders, scripts
 from shared.store.intake import Incoming
 from worker import fold as fold_module
 from worker.advance import Policy
@@ -91,27 +92,37 @@ def test_whoever_ends_folds_what_it_has_claimed_and_claims_no_more(store: Store,
 
 
 def test_whoever_is_woken_has_the_work_already(store: Store, server: Server, rounds: Rounds) -> None:
-    assert rounds.fold_next().orders == 0
-
     def bring() -> None:
         eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the shift to wait")
         accept(store, *webhooks("A", 1))
 
+    assert rounds.fold_next().orders == 0
     thread = threading.Thread(target=bring)
     thread.start()
-    rounds.wait_for_work(10)
+    tally = rounds.fold_next(wait_seconds=30)
     thread.join()
-    assert store.run(due.leases(0)).held == 1
-    assert rounds.fold_next().events == 1
+    assert tally.events == 1
     assert nothing_waits(store)
 
 
-def test_a_wait_that_nobody_ends_claims_what_is_due_by_then(store: Store, rounds: Rounds) -> None:
-    assert rounds.fold_next().orders == 0
-    rounds.wait_for_work(0.01)
+def test_a_wait_that_nobody_ends_claims_what_is_due_by_then(store: Store, server: Server, rounds: Rounds) -> None:
     accept(store, *webhooks("A", 1))
-    assert rounds.fold_next().orders == 0  # claimed before it came
-    assert rounds.fold_next().events == 1
+    server.client.delete(keys.WAKE)  # whoever was woken has died
+    assert rounds.fold_next(wait_seconds=0.05).events == 1
+
+
+def test_an_order_that_got_an_event_while_it_was_folded_needs_nobody_else_to_wake_a_shift(
+    store: Store, server: Server, mortal: Callable[..., Mortal]
+) -> None:
+    for one_call, script in ((True, scripts.FINISH), (False, scripts.RELEASE)):
+        accept(store, *webhooks("A", 1, comment=f"{one_call}"))
+        slow = mortal(one_call=one_call)
+        slow.before[script] = lambda _, way=one_call: accept(store, events.webhook("A", 99, comment=f"late {way}"))
+        server.client.delete(keys.WAKE)
+        fold_once(slow)
+        assert server.client.llen(keys.WAKE) == 1
+        fold_once(store)
+        assert nothing_waits(store)
 
 
 def test_an_order_that_gets_events_while_it_is_folded_is_folded_again(store: Store, rounds: Rounds) -> None:
