@@ -94,20 +94,10 @@ def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: 
 
 
 def take(
-    *, lease_seconds: float, cluster: bool, due_for_ms: int = 0, batch: int = BATCH, wait_seconds: float = 0.0
+    *, lease_seconds: float, cluster: bool, due_for_ms: int = 0, batch: int = BATCH
 ) -> Operation[tuple[Claim, list[Loaded]]]:
-    """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them.
-
-    Waits for work before it, for `wait_seconds` at most.
-    """
-    return folding.take(
-        batch,
-        int(lease_seconds * 1000),
-        uuid.uuid4().hex,
-        cluster=cluster,
-        due_for_ms=due_for_ms,
-        wait_seconds=wait_seconds,
-    )
+    """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them."""
+    return folding.take(batch, int(lease_seconds * 1000), uuid.uuid4().hex, cluster=cluster, due_for_ms=due_for_ms)
 
 
 def parts(claim: Claim, loaded: Sequence[Loaded], began: float) -> list[Part]:

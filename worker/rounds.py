@@ -1,10 +1,7 @@
 """Batch after batch, with the server and this process at work at the same time.
 
-- In a backlog the server finishes the batch before and claims the one behind while this one is folded: neither waits for the
-  other. A worker that dies leaves two batches under lease then, where it would have left one.
-- Without a backlog a shift waits for work and claims it in one round trip: the answer that wakes it brings the work along. A
-  worker that stands still just then has claimed what came within that second: its lease runs out, as that of any worker
-  that stands still.
+In a backlog the server finishes the batch before and claims the one behind while this one is folded: neither waits for the
+other. A worker that dies leaves two batches under lease then, where it would have left one.
 """
 
 import time
@@ -25,12 +22,11 @@ from worker.tally import Tally
 _MOST_ON_THEIR_WAY: Final = 2
 
 
-class _Claiming(NamedTuple):
-    """A claim that is on its way; `since` when (monotonic seconds)."""
+class _Ahead(NamedTuple):
+    """A claim that is on its way, and since when (monotonic seconds)."""
 
     ticket: Ticket[tuple[Claim, list[Loaded]]]
     since: float
-    waits: bool
 
 
 class Rounds:
@@ -41,7 +37,7 @@ class Rounds:
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._line = Line(store)
-        self._ahead: _Claiming | None = None
+        self._ahead: _Ahead | None = None
         self._on_their_way: deque[tuple[Ending, Ticket[Sequence[Written | None]]]] = deque()
         #: When the last batch was claimed, monotonic seconds.
         self.began = 0.0
@@ -49,12 +45,16 @@ class Rounds:
     def fold_next(self, *, wait_seconds: float = 0.0, is_last: bool = False) -> Tally:
         """Fold the next batch: what was done since the last call, `orders` 0 where nothing was due.
 
-        Waits for work, if none was claimed ahead. After one that `is_last` nothing is claimed that is not folded. Raises as
-        `fold_due`.
+        First waits until something is due, for `wait_seconds` at most, if nothing was claimed ahead. After one that
+        `is_last` nothing is claimed that is not folded. Raises as `fold_due`.
         """
-        claiming, self._ahead = self._ahead or self._claim(wait_seconds), None
+        if wait_seconds and self._ahead is None:
+            # The claim could follow the wait without another round trip. But then the server would carry it out before it
+            # answers whoever brought the event, and a worker that stands still would claim orders all the same.
+            self._line.run(due.wait_for_work(wait_seconds))
+        claiming, self._ahead = self._ahead or self._claim(), None
+        self.began = claiming.since
         claim, loaded = self._line.wait(claiming.ticket)
-        self.began = time.monotonic() if claiming.waits else claiming.since
         tally = Tally(waiting=claim.waiting)
         parts = fold.parts(claim, loaded, self.began)
         if claim.waiting and not is_last:
@@ -80,9 +80,9 @@ class Rounds:
         """Give the connection back. What was claimed and not folded is due again when its lease runs out."""
         self._line.close()
 
-    def _claim(self, wait_seconds: float = 0.0) -> _Claiming:
-        claimed = fold.take(lease_seconds=self._lease_seconds, cluster=self._store.cluster, wait_seconds=wait_seconds)
-        return _Claiming(self._line.start(claimed), time.monotonic(), waits=wait_seconds > 0)
+    def _claim(self) -> _Ahead:
+        claimed = fold.take(lease_seconds=self._lease_seconds, cluster=self._store.cluster)
+        return _Ahead(self._line.start(claimed), time.monotonic())
 
     def _end(self, tally: Tally, but: int = 0) -> None:
         """Hear what came of the parts on their way, the last ones left out."""

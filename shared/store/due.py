@@ -108,9 +108,10 @@ def release(claim_id: str, releases: Sequence[Release]) -> Operation[None]:
         yield [Call(WAKE, (keys.WAKE,))]
 
 
-def wait_for_work(seconds: float) -> Call:
-    """The call that blocks until something was marked as due, at most for some seconds."""
-    return Call("BLPOP", (keys.WAKE,), (seconds,))
+def wait_for_work(seconds: float) -> Operation[bool]:
+    """Block until something was marked as due, at most for some seconds."""
+    (answer,) = yield [Call("BLPOP", (keys.WAKE,), (seconds,))]
+    return answer is not None
 
 
 def wake() -> Operation[None]:

@@ -146,25 +146,18 @@ class Written(Enum):
 
 
 def take(
-    most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0, wait_seconds: float = 0.0
+    most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0
 ) -> Operation[tuple[Claim, list[Loaded]]]:
     """Claim up to `most` orders that have been due for `due_for_ms` at least, and read what the fold needs of each.
 
-    Before it, wait until something was marked as due, for `wait_seconds` at most. One round trip on one server: it comes to
-    the claim when the wait is over.
+    One round trip on one server.
     """
-    waiting = [due.wait_for_work(wait_seconds)] if wait_seconds else []
     if cluster:
-        if waiting:
-            yield [*waiting]
         claimed = yield from due.claim(most, lease_ms, claim_id, cluster=True, due_for_ms=due_for_ms)
         loaded = (yield from load([order.name for order in claimed.orders])) if claimed.orders else []
         return claimed, loaded
     words = due.claim_words(most, lease_ms, claim_id, due_for_ms)
-    *_, answer = yield [
-        *waiting,
-        Call(TAKE, due.ALL_SHARDS, (*words, *_BOUNDS, *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)),
-    ]
+    (answer,) = yield [Call(TAKE, due.ALL_SHARDS, (*words, *_BOUNDS, *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX))]
     *head, found = answer
     claimed = due.read_claim(claim_id, *head)
     return claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)]

@@ -31,7 +31,7 @@ from shared.store import (
     search,
     submissions,
 )
-from shared.store.calls import Operation, one
+from shared.store.calls import Operation
 from shared.store.intake import Result
 from shared.store.pace import Rate
 from shared.store.submissions import Found, Times
@@ -54,7 +54,7 @@ def test_an_idle_shift_is_woken_by_a_mark(cluster: Cluster, store: Store) -> Non
 
     def idle() -> None:
         own = Store.from_url(cluster.url)
-        assert own.run(one("BLPOP", keys.WAKE, arguments=(8.0,)))
+        assert own.run(due.wait_for_work(8.0))
         woken.append(time.monotonic())
         own.close()
 

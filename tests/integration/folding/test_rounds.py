@@ -91,7 +91,7 @@ def test_whoever_ends_folds_what_it_has_claimed_and_claims_no_more(store: Store,
     assert rounds.finish().orders == 0
 
 
-def test_whoever_is_woken_has_the_work_already(store: Store, server: Server, rounds: Rounds) -> None:
+def test_a_shift_that_waits_is_woken_by_an_event(store: Store, server: Server, rounds: Rounds) -> None:
     def bring() -> None:
         eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the shift to wait")
         accept(store, *webhooks("A", 1))
@@ -105,7 +105,7 @@ def test_whoever_is_woken_has_the_work_already(store: Store, server: Server, rou
     assert nothing_waits(store)
 
 
-def test_a_wait_that_nobody_ends_claims_what_is_due_by_then(store: Store, server: Server, rounds: Rounds) -> None:
+def test_a_wait_that_nobody_ends_finds_what_is_due_by_then(store: Store, server: Server, rounds: Rounds) -> None:
     accept(store, *webhooks("A", 1))
     server.client.delete(keys.WAKE)  # whoever was woken has died
     assert rounds.fold_next(wait_seconds=0.05).events == 1

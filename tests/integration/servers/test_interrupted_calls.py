@@ -10,7 +10,7 @@ import redis.asyncio
 from support.servers import Node, own_answers
 
 from shared.errors import StoreUnavailable
-from shared.store import AsyncStore, Store, keys, orders
+from shared.store import AsyncStore, Store, due, orders
 from shared.store.calls import one
 
 
@@ -47,7 +47,7 @@ def test_an_interruption_between_a_call_and_its_answer_leaves_the_next_call_its_
     with monkeypatch.context() as patch:
         patch.setattr(redis.Redis, "parse_response", interrupted)
         with pytest.raises(Interrupted):
-            store.run(one("BLPOP", keys.WAKE, arguments=(0.2,)))  # its answer comes later
+            store.run(due.wait_for_work(0.2))  # its answer comes later
     assert store.run(one("GET", "key")) == b"own"
     assert store.run(one("ECHO", arguments=("mine",))) == b"mine"
     store.close()
