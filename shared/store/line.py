@@ -126,7 +126,7 @@ class Line:
             raise
 
     def _answered(self, running: Running[Any]) -> None:
-        refused = [str(each) for each in running.results if isinstance(each, hiredis.ReplyError)]
+        refused = running.refusals
         if any(text.startswith("NOSCRIPT") for text in refused):
             running.results = []
             self._send(running, in_full=True)

@@ -89,7 +89,7 @@ class Pipe:
         self._lost(StoreUnavailable(f"Redis: the connection was lost ({type(exc).__name__ if exc else 'closed'})"))
 
     def _answered(self, running: Running[Any]) -> None:
-        refused = [str(each) for each in running.results if isinstance(each, hiredis.ReplyError)]
+        refused = running.refusals
         if any(text.startswith("NOSCRIPT") for text in refused):
             running.results = []
             self._send(running, in_full=True)

@@ -31,6 +31,11 @@ class Running(Generic[T]):
         packed = [hiredis.pack_command(tuple(words(call, in_full=in_full))) for call in self.calls]
         return packed[0] if len(packed) == 1 else b"".join(packed)
 
+    @property
+    def refusals(self) -> list[str]:
+        """What the server said where it refused a call of the step."""
+        return [str(each) for each in self.results if isinstance(each, hiredis.ReplyError)]
+
     def go_on(self) -> bool:
         """Give the operation its step's results; whether it has another step."""
         errors = [each for each in self.results if isinstance(each, Exception)]

@@ -66,6 +66,19 @@ def test_what_was_on_its_way_is_sent_once_more_over_a_new_connection(line: Line,
     assert [line.wait(ticket) for ticket in tickets] == [[b"gelato:test", b"x"], b"behind"]
 
 
+def test_a_step_of_which_half_was_answered_is_answered_anew(line: Line, server: Server) -> None:
+    def half() -> Operation[list[Any]]:
+        return (yield [Call("ECHO", (), ("half",)), Call("BLPOP", ("gelato:test",), (0,))])
+
+    ticket = line.start(half())
+    eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the line to block")
+    line._receive()  # the first half
+    server.client.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: server.client.info("clients")["blocked_clients"] == 0, what="the connection to be gone")
+    server.client.rpush("gelato:test", "x")
+    assert line.wait(ticket) == [b"half", [b"gelato:test", b"x"]]
+
+
 def test_an_idle_connection_that_was_closed_is_made_anew(line: Line, server: Server) -> None:
     for n in range(3):
         assert line.run(echo(f"{n}")) == f"{n}".encode()
