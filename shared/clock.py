@@ -54,11 +54,12 @@ def _moment(text: str) -> int | None:
 
 def format_time(microseconds: int) -> str:
     """Microseconds since the epoch to ISO 8601 UTC, whole seconds, ending in Z."""
-    return _format_second(microseconds // SECOND)
+    return format_second(microseconds // SECOND)
 
 
 @lru_cache(maxsize=4096)  # a document names each of its few moments many times
-def _format_second(second: int) -> str:
+def format_second(second: int) -> str:
+    """As `format_time`, of whole seconds since the epoch."""
     return (_EPOCH + timedelta(seconds=second)).isoformat()[:19] + "Z"
 
 

@@ -167,9 +167,9 @@ def current(seen: dict[str, Seen]) -> str | None:
     considered = [status for status in seen if status in statuses.FINAL] or list(seen)
     if len(considered) == 1:
         return considered[0]
-    newest = max(seen[status].lo for status in considered)
-    candidates = (status for status in considered if seen[status].hi > newest or seen[status].lo == newest)
-    return max(candidates, key=statuses.rank_key)
+    newest = max([seen[status].lo for status in considered])
+    candidates = [status for status in considered if seen[status].hi > newest or seen[status].lo == newest]
+    return candidates[0] if len(candidates) == 1 else max(candidates, key=statuses.rank_key)
 
 
 def line_observations(connected: Connected, line: Line) -> dict[str, Seen]:

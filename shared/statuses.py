@@ -32,7 +32,7 @@ RANK: Final = {status: rank for rank, status in enumerate(RANKED)}
 FINAL: Final = frozenset({"delivered", "returned", "canceled"})
 #: Somebody must act; in the order in which they are named in a headline.
 NEEDS_ATTENTION: Final = ("failed", "on_hold", "pending_approval", "pending_personalization", "not_connected")
-_NEEDS_ATTENTION_SET: Final = frozenset(NEEDS_ATTENTION)
+NEEDS_ATTENTION_SET: Final = frozenset(NEEDS_ATTENTION)
 #: Before shipping, least advanced first: an order is only as far as its slowest line.
 _ADVANCING: Final = ("draft", "created", "uploading", "digitizing", "passed", "in_production", "printed")
 _SHIPPED: Final = frozenset({"shipped", "in_transit"})
@@ -99,4 +99,4 @@ def headline(statuses: Iterable[str]) -> str:
 
 def needs_attention(status: str) -> bool:
     """Whether a person must act before this line goes on."""
-    return status in _NEEDS_ATTENTION_SET
+    return status in NEEDS_ATTENTION_SET

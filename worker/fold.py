@@ -21,7 +21,7 @@ from shared.store.calls import Operation
 from shared.store.dead_letters import bury_all, remove
 from shared.store.due import Claim, Claimed, Release
 from shared.store.finishing import End
-from shared.store.folding import Change, Commit, Loaded, Pack, Written
+from shared.store.folding import Change, Commit, Loaded, Pack, Taken, Written
 from shared.store.stored import Stored, decode, encode
 from worker import pack, replayed, verdict
 from worker.advance import Advance, Policy, advance
@@ -94,10 +94,27 @@ def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: 
 
 
 def take(
-    *, lease_seconds: float, cluster: bool, due_for_ms: int = 0, batch: int = BATCH
-) -> Operation[tuple[Claim, list[Loaded]]]:
-    """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them."""
-    return folding.take(batch, int(lease_seconds * 1000), uuid.uuid4().hex, cluster=cluster, due_for_ms=due_for_ms)
+    *,
+    lease_seconds: float,
+    cluster: bool,
+    due_for_ms: int = 0,
+    batch: int = BATCH,
+    waited_as: str = "",
+    waits: bool = False,
+) -> Operation[Taken]:
+    """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them.
+
+    `waited_as`, `waits`: as `has_waited` and `waits` of `folding.take`, under this claim's id.
+    """
+    return folding.take(
+        batch,
+        int(lease_seconds * 1000),
+        waited_as or uuid.uuid4().hex,
+        cluster=cluster,
+        due_for_ms=due_for_ms,
+        has_waited=bool(waited_as),
+        waits=waits,
+    )
 
 
 def parts(claim: Claim, loaded: Sequence[Loaded], began: float) -> list[Part]:
@@ -148,9 +165,9 @@ def fold(store: Store, part: Part, policy: Policy, tally: Tally) -> Ending:
     return ending
 
 
-def finish(ending: Ending, *, one_call: bool) -> Operation[Sequence[Written | None]]:
-    """Commit, announce and release what was folded."""
-    return finishing.finish(ending.part.claim.id, ending.ends, one_call=one_call)
+def finish(ending: Ending, *, one_call: bool, waits_as: str = "") -> Operation[Sequence[Written | None]]:
+    """Commit, announce and release what was folded; `waits_as`: as `finishing.finish`."""
+    return finishing.finish(ending.part.claim.id, ending.ends, one_call=one_call, waits_as=waits_as)
 
 
 def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: Tally) -> None:

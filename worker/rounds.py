@@ -2,16 +2,20 @@
 
 In a backlog the server finishes the batch before and claims the one behind while this one is folded: neither waits for the
 other. A worker that dies leaves two batches under lease then, where it would have left one.
+
+Where there is no backlog, a shift says that it waits for work with the call that finishes its last batch, and whoever brings
+the next event hands its order over, claimed and loaded (`shared/store/scripts/handing.lua`): from one event to the next
+there is one way to the server and back.
 """
 
 import time
+import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from shared.store import Store, due
-from shared.store.due import Claim
-from shared.store.folding import Loaded, Written
+from shared.store import Store, due, folding
+from shared.store.folding import Taken, Written
 from shared.store.line import Line, Ticket
 from worker import fold
 from worker.advance import Policy
@@ -25,54 +29,53 @@ _MOST_ON_THEIR_WAY: Final = 2
 class _Ahead(NamedTuple):
     """A claim that is on its way, and since when (monotonic seconds)."""
 
-    ticket: Ticket[tuple[Claim, list[Loaded]]]
+    ticket: Ticket[Taken]
     since: float
 
 
-class Rounds:
-    """Folds batches over a connection of its own, for one thread."""
+class _Wait(NamedTuple):
+    """A wait for work, and the claim's id under which something may be handed over. No ticket where it has yet to begin."""
 
-    def __init__(self, store: Store, policy: Policy, *, lease_seconds: float) -> None:
+    claim_id: str
+    ticket: Ticket[bytes | None] | None
+    seconds: float
+
+
+class Rounds:
+    """Folds batches over a connection of its own, for one thread.
+
+    `patience` is asked for how long to wait where nothing is due, seconds: 0 not to wait.
+    """
+
+    def __init__(
+        self, store: Store, policy: Policy, *, lease_seconds: float, patience: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._store = store
         self._policy = policy
         self._lease_seconds = lease_seconds
+        self._patience = patience
         self._line = Line(store)
         self._ahead: _Ahead | None = None
+        self._wait: _Wait | None = None
         self._on_their_way: deque[tuple[Ending, Ticket[Sequence[Written | None]]]] = deque()
         #: When the last batch was claimed, monotonic seconds.
         self.began = 0.0
 
-    def fold_next(self, *, wait_seconds: float = 0.0, is_last: bool = False) -> Tally:
+    def fold_next(self) -> Tally:
         """Fold the next batch: what was done since the last call, `orders` 0 where nothing was due.
 
-        First waits until something is due, for `wait_seconds` at most, if nothing was claimed ahead. After one that
-        `is_last` nothing is claimed that is not folded. Raises as `fold_due`.
+        First waits until something is due, if the last call has found no backlog. Raises as `fold_due`.
         """
-        if wait_seconds and self._ahead is None:
-            # The claim could follow the wait without another round trip. But then the server would carry it out before it
-            # answers whoever brought the event, and a worker that stands still would claim orders all the same.
-            self._line.run(due.wait_for_work(wait_seconds))
-        claiming, self._ahead = self._ahead or self._claim(), None
-        self.began = claiming.since
-        claim, loaded = self._line.wait(claiming.ticket)
-        tally = Tally(waiting=claim.waiting)
-        parts = fold.parts(claim, loaded, self.began)
-        if claim.waiting and not is_last:
-            self._line.start(due.wake())  # more than one batch: let an idle shift help
-            if not parts[-1].is_large:  # these take their time: what was claimed would wait under its lease
-                self._ahead = self._claim()
-        for part in parts:
-            ending = fold.fold(self._store, part, self._policy, tally)
-            finished = self._line.start(fold.finish(ending, one_call=self._store.one_call))
-            self._on_their_way.append((ending, finished))
-            self._end(tally, but=_MOST_ON_THEIR_WAY - 1)
-        if self._ahead is None:
-            self._end(tally)
-        return tally
+        return self._fold(self._next())
 
     def finish(self) -> Tally:
-        """Fold what was claimed ahead, and hear of all that is on its way."""
-        tally = self.fold_next(is_last=True) if self._ahead is not None else Tally()
+        """Fold what was claimed ahead or handed over, and hear of all that is on its way."""
+        tally = Tally()
+        taken = self._leave()
+        if self._ahead is not None:
+            taken = self._claimed(self._ahead)
+        if taken is not None:
+            tally = self._fold(taken, is_last=True)
         self._end(tally)
         return tally
 
@@ -80,9 +83,73 @@ class Rounds:
         """Give the connection back. What was claimed and not folded is due again when its lease runs out."""
         self._line.close()
 
-    def _claim(self) -> _Ahead:
-        claimed = fold.take(lease_seconds=self._lease_seconds, cluster=self._store.cluster)
+    def _fold(self, taken: Taken, *, is_last: bool = False) -> Tally:
+        claim = taken.claim
+        tally = Tally(waiting=claim.waiting)
+        parts = fold.parts(claim, taken.loaded, self.began)
+        if claim.waiting and not is_last:
+            self._line.start(due.wake())  # more than one batch: let an idle shift help
+            if not parts[-1].is_large:  # these take their time: what was claimed would wait under its lease
+                self._ahead = self._claim()
+        waits_as = uuid.uuid4().hex if parts and not claim.waiting and not is_last and self._patience() > 0 else ""
+        for part in parts:
+            ending = fold.fold(self._store, part, self._policy, tally)
+            finishing = fold.finish(
+                ending, one_call=self._store.one_call, waits_as=waits_as if part is parts[-1] else ""
+            )
+            self._on_their_way.append((ending, self._line.start(finishing)))
+            self._end(tally, but=_MOST_ON_THEIR_WAY - 1)
+        if waits_as:
+            self._begin_to_wait(waits_as)
+        if self._ahead is None:
+            self._end(tally)
+        return tally
+
+    def _next(self) -> Taken:
+        waited_as = ""
+        if self._wait is not None:
+            (waited_as, ticket, seconds), self._wait = self._wait, None
+            handed = self._line.wait(ticket or self._line.start(due.wait_for_work(seconds)))
+            if handed:
+                self.began = time.monotonic()
+                return folding.read_handed(waited_as, handed)
+        taken = self._claimed(self._ahead or self._claim(waited_as=waited_as, waits=self._patience() > 0))
+        if not taken.claim.orders and self._patience() > 0:
+            self._begin_to_wait(taken.claim.id)
+        return taken
+
+    def _claim(self, *, waited_as: str = "", waits: bool = False) -> _Ahead:
+        claimed = fold.take(
+            lease_seconds=self._lease_seconds, cluster=self._store.cluster, waited_as=waited_as, waits=waits
+        )
         return _Ahead(self._line.start(claimed), time.monotonic())
+
+    def _claimed(self, ahead: _Ahead) -> Taken:
+        self._ahead = None
+        self.began = ahead.since
+        return self._line.wait(ahead.ticket)
+
+    def _begin_to_wait(self, claim_id: str) -> None:
+        """Block on what may be handed over under a claim's id, behind all that is on its way."""
+        seconds = self._patience()
+        if self._store.cluster:  # nobody hands anything over there, and a call is carried out when it is started
+            self._wait = _Wait("", None, seconds)
+        else:
+            self._wait = _Wait(claim_id, self._line.start(due.wait_for_work(seconds, claim_id)), seconds)
+
+    def _leave(self) -> Taken | None:
+        """Wait no longer; what was handed over by then."""
+        claim_id, ticket, _ = self._wait or _Wait("", None, 0.0)
+        self._wait = None
+        if ticket is None:
+            return None
+        left = self._store.run(folding.leave(claim_id))
+        handed = self._line.wait(ticket)
+        if handed:
+            return folding.read_handed(claim_id, handed)
+        if handed is not None:  # somebody else has to look then
+            self._line.run(due.wake())
+        return left
 
     def _end(self, tally: Tally, but: int = 0) -> None:
         """Hear what came of the parts on their way, the last ones left out."""

@@ -67,7 +67,13 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
     busy = 0.0
     beat_at = start
     relief.clear()
-    rounds = Rounds(store, policy, lease_seconds=settings.lease_seconds)
+
+    def patience() -> float:
+        left = start + seconds - time.monotonic()
+        is_over = stop_asked.is_set() or relief.is_set() or left <= 0
+        return 0.0 if is_over else min(_LOOK_SECONDS, max(left, 0.01))
+
+    rounds = Rounds(store, policy, lease_seconds=settings.lease_seconds, patience=patience)
 
     def count(tally: Tally) -> None:
         nonlocal busy
@@ -77,18 +83,15 @@ def shift(store: Store, settings: Settings, *, seconds: float = SHIFT_SECONDS) -
             busy += took
         counted.batch(tally, took)
 
-    wait_seconds = 0.0  # something may be due of which nobody tells any more
     try:
         while True:
             now = time.monotonic()
             if now >= beat_at:
                 store.run(due.beat(shift_id, _ALIVE_MS))
                 beat_at = now + _BEAT_SECONDS
-            count(rounds.fold_next(wait_seconds=wait_seconds))
-            left = start + seconds - time.monotonic()
-            if stop_asked.is_set() or relief.is_set() or left <= 0:
+            count(rounds.fold_next())
+            if not patience():
                 break
-            wait_seconds = min(_LOOK_SECONDS, max(left, 0.01))
         count(rounds.finish())
     finally:
         rounds.close()

@@ -14,6 +14,7 @@ ALL_SHARDS: Final = tuple(
 )
 
 
+_WAKE: Final = keys.WAKE.encode()
 #: The answer of `release.lua` that an order is due again already.
 _DUE_AT_ONCE: Final = 3
 
@@ -108,10 +109,17 @@ def release(claim_id: str, releases: Sequence[Release]) -> Operation[None]:
         yield [Call(WAKE, (keys.WAKE,))]
 
 
-def wait_for_work(seconds: float) -> Operation[bool]:
-    """Block until something was marked as due, at most for some seconds."""
-    (answer,) = yield [Call("BLPOP", (keys.WAKE,), (seconds,))]
-    return answer is not None
+def wait_for_work(seconds: float, claim_id: str = "") -> Operation[bytes | None]:
+    """Block until something is due, at most for some seconds; or until orders are handed over under a claim's id.
+
+    What was handed over (`folding.read_handed`); empty if somebody has woken this shift; None if nobody did.
+    """
+    hand = (keys.hand(claim_id),) if claim_id else ()
+    (answer,) = yield [Call("BLPOP", (*hand, keys.WAKE), (seconds,))]
+    if answer is None:
+        return None
+    name, brought = answer
+    return b"" if name == _WAKE else bytes(brought) or None
 
 
 def wake() -> Operation[None]:

@@ -18,9 +18,7 @@ _WRITE: Final = 1
 _ANNOUNCE: Final = 2
 _PACK: Final = 4
 _KEEP_LEASE: Final = "k"
-_KEYS: Final = (*due.ALL_SHARDS, keys.CHANGES, keys.WAKE)
-#: Where the stream of changes stands among them.
-_STREAM: Final = _KEYS.index(keys.CHANGES) + 1
+_KEYS: Final = (keys.CHANGES, keys.WAKE, keys.WAITING)
 _OF_ORDERS: Final = (*keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 
 
@@ -34,23 +32,44 @@ class End(NamedTuple):
     keeps_lease: bool = False
 
 
-def finish(claim_id: str, ends: Sequence[End], *, one_call: bool) -> Operation[Sequence[Written | None]]:
+def finish(
+    claim_id: str, ends: Sequence[End], *, one_call: bool, waits_as: str = ""
+) -> Operation[Sequence[Written | None]]:
     """Finish some orders of a claim; what became of each commit, None where there was none.
 
-    An order that could not be written is due again at once. `one_call`: as `Store.one_call`.
+    An order that could not be written is due again at once. `one_call`: as `Store.one_call`. In one call the shift may say
+    under which claim's id it waits for work from now on (`due.wait_for_work`).
     """
     if not one_call:
         return (yield from _step_by_step(claim_id, ends))
-    used = indexes.UsedKeys(before=len(_KEYS))
-    words: list[Argument] = [claim_id, _STREAM, folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
+    used = _Used()
+    words: list[Argument] = [claim_id, waits_as, folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
     for each in ends:
-        todo, rest = _words(each, used)
+        todo, rest = _words(each, used.of_tenants)
         order = each.release.order
         delay = _KEEP_LEASE if each.keeps_lease else each.release.words
-        words += (order.name, keys.shard_of(order.name) * 3 + 1, order.mark, delay, todo, len(rest))
+        words += (order.name, used.shard(order.name), order.mark, delay, todo, len(rest))
         words += rest
-    (results,) = yield [Call(FINISH, (*_KEYS, *used.keys), tuple(words))]
+    (results,) = yield [Call(FINISH, tuple(used.keys), tuple(words))]
     return [None if each.commit is None else Written(result) for each, result in zip(ends, results, strict=True)]
+
+
+class _Used:
+    """The keys that a call uses, and where those of a shard begin."""
+
+    def __init__(self) -> None:
+        self.keys = [*_KEYS]
+        self.of_tenants = indexes.UsedKeys(self.keys)
+        self._shards: dict[int, int] = {}
+
+    def shard(self, name: str) -> int:
+        """Where the keys of an order's shard begin."""
+        shard = keys.shard_of(name)
+        first = self._shards.get(shard)
+        if first is None:
+            first = self._shards[shard] = len(self.keys) + 1
+            self.keys += due.shard_keys(shard)
+        return first
 
 
 def _words(end: End, used: indexes.UsedKeys) -> tuple[int, list[Argument]]:
@@ -70,10 +89,9 @@ def _words(end: End, used: indexes.UsedKeys) -> tuple[int, list[Argument]]:
 
 def _announced(name: str, change: Announcement, used: indexes.UsedKeys) -> list[Argument]:
     tenant, reference = keys.split_order_name(name)
-    fields = change.fields(tenant, reference)
     note = used.words(tenant, name.partition("/")[2], change.entry(reference))
     found = [word for each in change.ids for word in keys.find(tenant, each)]
-    return [len(fields), *fields, *note, len(change.ids), *found]
+    return [*change.values(tenant, reference), *note, len(change.ids), *found]
 
 
 def _step_by_step(claim_id: str, ends: Sequence[End]) -> Operation[Sequence[Written | None]]:

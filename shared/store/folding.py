@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+import hiredis
 import msgspec
 
 from shared.clock import format_time
@@ -11,7 +12,7 @@ from shared.store import due, erasing, indexes, keys
 from shared.store.calls import Batch, Call, Operation, Step
 from shared.store.due import Claim
 from shared.store.indexes import Entry
-from shared.store.scripts import ANNOUNCED, COMMIT, LOAD, PACK, TAKE
+from shared.store.scripts import ANNOUNCED, COMMIT, LEAVE, LOAD, PACK, TAKE
 
 #: Log records read of one order at a time, and their bytes, of one order and of a batch; the rest follows later.
 MAX_RECORDS: Final = 1_000
@@ -20,6 +21,8 @@ MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 _BOUNDS: Final = (MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES)
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
+#: The fields of its entries; finish.lua names them too.
+CHANGE_FIELDS: Final = ("tenant", "orderReferenceId", "version", "status", "previousStatus", "terminal", "at")
 #: Answers of `announced.lua`: a newer change waits, or was told already; the order is gone.
 _OVERTAKEN: Final = 0
 _GONE: Final = 2
@@ -66,24 +69,10 @@ class Announcement(msgspec.Struct):
         """As kept with the order until it was announced."""
         return msgspec.json.encode(self)
 
-    def fields(self, tenant: str, reference: str) -> tuple[str | int, ...]:
-        """Names and values of the entry in the stream of changes."""
-        return (
-            "tenant",
-            tenant,
-            "orderReferenceId",
-            reference,
-            "version",
-            self.version,
-            "status",
-            self.status,
-            "previousStatus",
-            self.previous or "",
-            "terminal",
-            "true" if self.terminal else "false",
-            "at",
-            format_time(self.at_us),
-        )
+    def values(self, tenant: str, reference: str) -> tuple[str | int, ...]:
+        """Values of the entry in the stream of changes, in the order of `CHANGE_FIELDS`."""
+        terminal = "true" if self.terminal else "false"
+        return tenant, reference, self.version, self.status, self.previous or "", terminal, format_time(self.at_us)
 
     def entry(self, reference: str) -> Entry:
         """What the indexes note."""
@@ -124,7 +113,6 @@ class Commit(NamedTuple):
         """As `commit_order` in committing.lua reads it."""
         return (
             self.revision,
-            b"%d" % (int(self.revision or 0) + 1),
             self.document,
             self.stored,
             self.cursor,
@@ -145,22 +133,68 @@ class Written(Enum):
     GONE = 2
 
 
+class Taken(NamedTuple):
+    """Orders that were claimed, and what the fold needs of each."""
+
+    claim: Claim
+    loaded: list[Loaded]
+
+    def __add__(self, more: "Taken") -> "Taken":  # type: ignore[override]
+        """With what was handed over under the same claim."""
+        claim = self.claim._replace(orders=self.claim.orders + more.claim.orders)
+        return Taken(claim, self.loaded + more.loaded)
+
+
 def take(
-    most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0
-) -> Operation[tuple[Claim, list[Loaded]]]:
+    most: int,
+    lease_ms: int,
+    claim_id: str,
+    *,
+    cluster: bool,
+    due_for_ms: int = 0,
+    has_waited: bool = False,
+    waits: bool = False,
+) -> Operation[Taken]:
     """Claim up to `most` orders that have been due for `due_for_ms` at least, and read what the fold needs of each.
 
-    One round trip on one server.
+    One round trip on one server. There a shift that `has_waited` under this claim's id does so no longer, and gets what it
+    was handed meanwhile; and if there is nothing, it `waits` from now on (`wait_for_work`).
     """
     if cluster:
         claimed = yield from due.claim(most, lease_ms, claim_id, cluster=True, due_for_ms=due_for_ms)
         loaded = (yield from load([order.name for order in claimed.orders])) if claimed.orders else []
-        return claimed, loaded
-    words = due.claim_words(most, lease_ms, claim_id, due_for_ms)
-    (answer,) = yield [Call(TAKE, due.ALL_SHARDS, (*words, *_BOUNDS, *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX))]
+        return Taken(claimed, loaded)
+    words = (
+        *due.claim_words(most, lease_ms, claim_id, due_for_ms),
+        *_BOUNDS,
+        *keys.ORDER_PREFIXES,
+        keys.ORDER_SUFFIX,
+        int(has_waited),
+        int(waits),
+    )
+    (answer,) = yield [Call(TAKE, (*due.ALL_SHARDS, keys.WAITING, keys.hand(claim_id)), words)]
+    *head, handed = answer
+    taken = _taken(claim_id, head)
+    return taken + read_handed(claim_id, handed) if handed else taken
+
+
+def read_handed(claim_id: str, handed: bytes) -> Taken:
+    """What a waiting shift was handed under a claim's id: as `take.lua` would have answered."""
+    reader = hiredis.Reader()
+    reader.feed(handed)
+    return _taken(claim_id, reader.gets())
+
+
+def leave(claim_id: str) -> Operation[Taken | None]:
+    """Wait no longer under a claim's id, which ends the wait; or get what was handed over before and not heard of."""
+    (handed,) = yield [Call(LEAVE, (keys.WAITING, keys.hand(claim_id)), (claim_id,))]
+    return read_handed(claim_id, handed) if handed else None
+
+
+def _taken(claim_id: str, answer: list[Any]) -> Taken:
     *head, found = answer
     claimed = due.read_claim(claim_id, *head)
-    return claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)]
+    return Taken(claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)])
 
 
 def load(names: Sequence[str]) -> Operation[list[Loaded]]:
@@ -199,7 +233,7 @@ def announce(changes: Sequence[Change]) -> Operation[None]:
     for name, _, encoded in changes:
         change = msgspec.json.decode(encoded, type=Announcement)
         tenant, reference = keys.split_order_name(name)
-        fields = change.fields(tenant, reference)
+        fields = [word for pair in zip(CHANGE_FIELDS, change.values(tenant, reference), strict=True) for word in pair]
         step.append(Call("XADD", (keys.CHANGES,), ("MAXLEN", "~", MAX_CHANGES, "*", *fields)))
         entries.setdefault(tenant, []).append(change.entry(reference))
         links.append((name, change.ids))

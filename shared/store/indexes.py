@@ -66,12 +66,11 @@ def noted(tenant: str, entries: Iterable[Entry]) -> Call:
 class UsedKeys:
     """The keys that some notes in indexes need, and the words of these notes, which say where the keys stand.
 
-    `before` others stand in front of them.
+    They are added to those that a call uses anyway.
     """
 
-    def __init__(self, before: int = 0) -> None:
-        self.keys: list[str] = []
-        self._before = before
+    def __init__(self, used: list[str] | None = None) -> None:
+        self.keys = [] if used is None else used
         #: Per tenant: where its keys begin, and those of its statuses.
         self._positions: dict[str, tuple[int, dict[str | None, int]]] = {}
 
@@ -90,7 +89,7 @@ class UsedKeys:
         return (first, escaped, flags, entry.flags_before, entry.received_ms, *known)
 
     def _next(self) -> int:
-        return self._before + len(self.keys) + 1
+        return len(self.keys) + 1
 
 
 def linked(names: Iterable[tuple[str, Iterable[str]]]) -> Step:

@@ -18,6 +18,8 @@ MAX_BYTES_PER_ORDER: Final = 32 * 1024 * 1024
 #: What a dead letter of an event over either bound says.
 FULL: Final = "order: has as many events, or bytes of them, as an order may have"
 
+#: How `accept.lua` finds the keys of what it hands over.
+_HANDING: Final = (keys.hand(""), *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 _STORED, _TO_MARK, _COLLIDED, _FULL = 1, 2, 4, 8
 
 
@@ -72,13 +74,21 @@ def accept(
     """
     names = [keys.order_name(tenant, event.reference) for tenant, event, _, _ in events]
     items: list[tuple[tuple[str, ...], tuple[Argument, ...]]] = []
+    shards: dict[int, int] = {}  # where the keys of each begin
     for name, (_, event, received, came_as) in zip(names, events, strict=True):
         digests = identity_digest(event.identity) + event.digest
-        record = records.of_event(came_as, received, event.text)
-        arguments = (digests, record) if cluster else (digests, record, name, keys.shard_of(name))
+        arguments: tuple[Argument, ...] = (digests, records.of_event(came_as, received, event.text))
+        if not cluster:
+            shard = keys.shard_of(name)
+            arguments += (name, shards.setdefault(shard, 2 * len(events) + 3 * len(shards) + 1))
         items.append(((keys.log(name), keys.meta(name)), arguments))
-    common = (0 if cluster else keys.SHARDS, max_events, max_bytes)
-    batch = Batch(ACCEPT, items, common=common, tail=() if cluster else (*due.ALL_SHARDS, keys.WAKE))
+    if cluster:
+        batch = Batch(ACCEPT, items, common=(0, max_events, max_bytes))
+    else:
+        marked = [key for shard in shards for key in due.shard_keys(shard)]
+        batch = Batch(
+            ACCEPT, items, common=(1, max_events, max_bytes, *_HANDING), tail=(*marked, keys.WAKE, keys.WAITING)
+        )
     wait = durability.wait_for(
         acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
     )

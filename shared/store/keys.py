@@ -20,6 +20,9 @@ SHARDS: Final = 8
 CHANGES: Final = PREFIX + "changes"
 #: List: at most one element; idle shifts block on it: work has come.
 WAKE: Final = PREFIX + "wake"
+#: Sorted set: shifts that wait for work, each as the claim under which it shall be handed it, by the server's time
+#: (milliseconds) since when. Neither replicated nor on disk.
+WAITING: Final = PREFIX + "waiting"
 #: Sorted set: shifts that are alive, by the server's time (milliseconds) at which they count as dead.
 SHIFTS: Final = PREFIX + "shifts"
 #: Sorted set: worker processes that are alive, likewise.
@@ -141,6 +144,11 @@ def marks(shard: int) -> str:
 def leases(shard: int) -> str:
     """Hash: which claim holds an order."""
     return f"{PREFIX}leases:{{{shard}}}"
+
+
+def hand(claim_id: str) -> str:
+    """List: orders that a waiting shift was handed, claimed and loaded under this claim; it blocks on it. As `WAITING`."""
+    return f"{PREFIX}hand:{claim_id}"
 
 
 def index(tenant: str) -> str:
