@@ -1,6 +1,6 @@
 """From the state of an order to the document that downstream reads. Pure. See docs/explanation/the-fold.md."""
 
-from typing import Any, Final
+from typing import Final
 
 from shared import statuses
 from shared.clock import SECOND, format_second, format_time
@@ -40,7 +40,7 @@ def build(tenant: str, reference: str, state: State, version: int, updated_us: i
             items.setdefault(reference_id, []).append((order_id, status))
         attention += _attention(order_id, connected, document)
         packages += _packages(order_id, connected)
-    complete = all([state.orders[order_id].heard for order_id in state.named]) if state.named else None
+    complete = all(state.orders[order_id].heard for order_id in state.named) if state.named else None
     result: Document = {
         "schema": SCHEMA,
         "tenant": tenant,

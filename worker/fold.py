@@ -20,7 +20,7 @@ from shared.store import Store, due, erasing, finishing, folding, keys, records
 from shared.store.calls import Operation
 from shared.store.dead_letters import bury_all, remove
 from shared.store.due import Claim, Claimed, Release
-from shared.store.finishing import End
+from shared.store.finishing import End, Next
 from shared.store.folding import Change, Commit, Loaded, Pack, Taken, Written
 from shared.store.stored import Stored, decode, encode
 from worker import pack, replayed, verdict
@@ -89,7 +89,7 @@ def fold_due(store: Store, policy: Policy, *, lease_seconds: float, due_for_ms: 
         store.run(due.wake())
     for part in parts(claim, loaded, began):
         ending = fold(store, part, policy, tally)
-        end(store, ending, store.run(finish(ending, one_call=store.one_call)), tally)
+        pack.pack(store, end(store, ending, store.run(finish(ending, one_call=store.one_call)), tally))
     return tally
 
 
@@ -99,20 +99,21 @@ def take(
     cluster: bool,
     due_for_ms: int = 0,
     batch: int = BATCH,
-    waited_as: str = "",
+    claim_id: str = "",
+    has_waited: bool = False,
     waits: bool = False,
 ) -> Operation[Taken]:
     """Claim up to `batch` orders that have been due for `due_for_ms`, and read what the fold needs of them.
 
-    `waited_as`, `waits`: as `has_waited` and `waits` of `folding.take`, under this claim's id.
+    `has_waited`, `waits`: as in `folding.take`, under this claim's id.
     """
     return folding.take(
         batch,
         int(lease_seconds * 1000),
-        waited_as or uuid.uuid4().hex,
+        claim_id or uuid.uuid4().hex,
         cluster=cluster,
         due_for_ms=due_for_ms,
-        has_waited=bool(waited_as),
+        has_waited=has_waited,
         waits=waits,
     )
 
@@ -165,13 +166,16 @@ def fold(store: Store, part: Part, policy: Policy, tally: Tally) -> Ending:
     return ending
 
 
-def finish(ending: Ending, *, one_call: bool, waits_as: str = "") -> Operation[Sequence[Written | None]]:
-    """Commit, announce and release what was folded; `waits_as`: as `finishing.finish`."""
-    return finishing.finish(ending.part.claim.id, ending.ends, one_call=one_call, waits_as=waits_as)
+def finish(ending: Ending, *, one_call: bool, following: Next | None = None) -> Operation[Sequence[Written | None]]:
+    """Commit, announce and release what was folded; `following`: as `finishing.finish`."""
+    return finishing.finish(ending.part.claim.id, ending.ends, one_call=one_call, following=following)
 
 
-def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: Tally) -> None:
-    """Take note of what came of a part, and do what is left. Raises `StoreUnavailable`."""
+def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: Tally) -> list[ToPack]:
+    """Take note of what came of a part, and do what is left; the orders whose logs are to be packed.
+
+    Raises `StoreUnavailable`.
+    """
     part = ending.part
     now_us = part.claim.now_us
     visible_us = now_us + int((time.monotonic() - part.began) * 1_000_000)
@@ -199,8 +203,7 @@ def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: 
     replayed.settle(store, settled)
     if releases:
         store.run(due.release(part.claim.id, releases))
-    if to_pack := [each for each in ending.to_pack if each.commit.name in done]:
-        store.run(folding.packing(pack.prepare(store, to_pack)))
+    return [each for each in ending.to_pack if each.commit.name in done]
 
 
 def _end(claimed: Claimed, folded: Folded, now_us: int, to_pack: list[ToPack]) -> End:

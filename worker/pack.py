@@ -23,6 +23,11 @@ class ToPack(NamedTuple):
     commit: Commit
     terminal: bool
 
+    def without_texts(self) -> "ToPack":
+        """For later: what it says of the log alone."""
+        commit = self.commit._replace(document=b"", stored=b"", announcement=None)
+        return self._replace(loaded=self.loaded._replace(records=[], stored=b""), commit=commit)
+
     @property
     def keep(self) -> int:
         """How many packed records stay as they are, in front."""
@@ -43,6 +48,12 @@ def is_loaded(order: ToPack) -> bool:
 def of_loaded(order: ToPack) -> Pack:
     """Pack the records that were loaded with an order."""
     return _packed(order, order.loaded.records)
+
+
+def pack(store: Store, orders: Sequence[ToPack]) -> None:
+    """Pack the folded records of some orders that were written; those that have moved on since stay as they are."""
+    if orders:
+        store.run(folding.packing(prepare(store, orders)))
 
 
 def prepare(store: Store, orders: Sequence[ToPack]) -> list[Pack]:

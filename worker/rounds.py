@@ -3,11 +3,12 @@
 In a backlog the server finishes the batch before and claims the one behind while this one is folded: neither waits for the
 other. A worker that dies leaves two batches under lease then, where it would have left one.
 
-Where there is no backlog, a shift says that it waits for work with the call that finishes its last batch, and whoever brings
-the next event hands its order over, claimed and loaded (`shared/store/scripts/handing.lua`): from one event to the next
-there is one way to the server and back.
+Where there is no backlog, the call that finishes the last batch takes what has become due meanwhile, or says that the shift
+waits for work, and whoever brings the next event hands its order over, claimed and loaded
+(`shared/store/scripts/handing.lua`): from one event to the next there is one way to the server and back.
 """
 
+import itertools
 import time
 import uuid
 from collections import deque
@@ -15,13 +16,19 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from shared.store import Store, due, folding
+from shared.store.finishing import Next
 from shared.store.folding import Taken, Written
 from shared.store.line import Line, Ticket
-from worker import fold
+from worker import fold, pack
 from worker.advance import Policy
 from worker.fold import Ending
+from worker.pack import ToPack
 from worker.tally import Tally
 
+#: So many orders' logs are packed together: that takes two more ways to the server.
+_PACKED_TOGETHER: Final = 16
+#: So many may wait for that: an order that is done often gets its last few events one soon after the other.
+_MOST_TO_PACK: Final = 256
 #: Ends of parts that may be on their way: what they wrote is held in memory until the server has said what came of it.
 _MOST_ON_THEIR_WAY: Final = 2
 
@@ -55,9 +62,13 @@ class Rounds:
         self._lease_seconds = lease_seconds
         self._patience = patience
         self._line = Line(store)
+        self._id = uuid.uuid4().hex
+        self._claims = 0
         self._ahead: _Ahead | None = None
         self._wait: _Wait | None = None
         self._on_their_way: deque[tuple[Ending, Ticket[Sequence[Written | None]]]] = deque()
+        #: Logs to pack, by their orders' names: whatever comes after the documents.
+        self._to_pack: dict[str, ToPack] = {}
         #: When the last batch was claimed, monotonic seconds.
         self.began = 0.0
 
@@ -77,6 +88,8 @@ class Rounds:
         if taken is not None:
             tally = self._fold(taken, is_last=True)
         self._end(tally)
+        while self._to_pack:
+            self._pack_some()
         return tally
 
     def close(self) -> None:
@@ -91,16 +104,17 @@ class Rounds:
             self._line.start(due.wake())  # more than one batch: let an idle shift help
             if not parts[-1].is_large:  # these take their time: what was claimed would wait under its lease
                 self._ahead = self._claim()
-        waits_as = uuid.uuid4().hex if parts and not claim.waiting and not is_last and self._patience() > 0 else ""
+        goes_on = parts and not claim.waiting and not is_last and self._patience() > 0
+        following = Next(self._claim_id(), fold.BATCH, int(self._lease_seconds * 1000)) if goes_on else None
         for part in parts:
             ending = fold.fold(self._store, part, self._policy, tally)
-            finishing = fold.finish(
-                ending, one_call=self._store.one_call, waits_as=waits_as if part is parts[-1] else ""
-            )
-            self._on_their_way.append((ending, self._line.start(finishing)))
-            self._end(tally, but=_MOST_ON_THEIR_WAY - 1)
-        if waits_as:
-            self._begin_to_wait(waits_as)
+            and_then = following if part is parts[-1] else None
+            finishing = fold.finish(ending, one_call=self._store.one_call, following=and_then)
+            self._on_their_way.append((ending, self._line.start(finishing, hold=and_then is not None)))
+            if and_then is None:
+                self._end(tally, but=_MOST_ON_THEIR_WAY - 1)
+        if following is not None:
+            self._begin_to_wait(following.claim_id)
         if self._ahead is None:
             self._end(tally)
         return tally
@@ -113,14 +127,21 @@ class Rounds:
             if handed:
                 self.began = time.monotonic()
                 return folding.read_handed(waited_as, handed)
-        taken = self._claimed(self._ahead or self._claim(waited_as=waited_as, waits=self._patience() > 0))
-        if not taken.claim.orders and self._patience() > 0:
-            self._begin_to_wait(taken.claim.id)
+        waits = self._patience() > 0 and not self._to_pack
+        taken = self._claimed(self._ahead or self._claim(waited_as=waited_as, waits=waits))
+        if not taken.claim.orders:
+            self._pack_some()
+            if waits:
+                self._begin_to_wait(taken.claim.id)
         return taken
 
     def _claim(self, *, waited_as: str = "", waits: bool = False) -> _Ahead:
         claimed = fold.take(
-            lease_seconds=self._lease_seconds, cluster=self._store.cluster, waited_as=waited_as, waits=waits
+            lease_seconds=self._lease_seconds,
+            cluster=self._store.cluster,
+            claim_id=waited_as or self._claim_id(),
+            has_waited=bool(waited_as),
+            waits=waits,
         )
         return _Ahead(self._line.start(claimed), time.monotonic())
 
@@ -132,7 +153,7 @@ class Rounds:
     def _begin_to_wait(self, claim_id: str) -> None:
         """Block on what may be handed over under a claim's id, behind all that is on its way."""
         seconds = self._patience()
-        if self._store.cluster:  # nobody hands anything over there, and a call is carried out when it is started
+        if not self._store.one_call:  # then nobody hands anything over, and steps still to come would wait behind this
             self._wait = _Wait("", None, seconds)
         else:
             self._wait = _Wait(claim_id, self._line.start(due.wait_for_work(seconds, claim_id)), seconds)
@@ -155,4 +176,16 @@ class Rounds:
         """Hear what came of the parts on their way, the last ones left out."""
         while len(self._on_their_way) > but:
             ending, ticket = self._on_their_way.popleft()
-            fold.end(self._store, ending, self._line.wait(ticket), tally)
+            for each in fold.end(self._store, ending, self._line.wait(ticket), tally):
+                self._to_pack.pop(each.commit.name, None)  # it goes to the end: its last event may not be the last
+                self._to_pack[each.commit.name] = each.without_texts()
+        while len(self._to_pack) > _MOST_TO_PACK:
+            self._pack_some()
+
+    def _pack_some(self) -> None:
+        names = list(itertools.islice(self._to_pack, _PACKED_TOGETHER))
+        pack.pack(self._store, [self._to_pack.pop(name) for name in names])
+
+    def _claim_id(self) -> str:
+        self._claims += 1
+        return f"{self._id}-{self._claims}"

@@ -24,7 +24,13 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add another tally to this one; `waiting` is the latest."""
-        for name in ("orders", "events", "changed", "conflicts", "failed", "parked", "leases_expired"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.waiting = other.waiting
-        self.to_document.add(other.to_document)
+        if other.orders:
+            self.orders += other.orders
+            self.events += other.events
+            self.changed += other.changed
+            self.conflicts += other.conflicts
+            self.failed += other.failed
+            self.parked += other.parked
+            self.leases_expired += other.leases_expired
+            self.to_document.add(other.to_document)

@@ -74,7 +74,8 @@ def mark(names: Iterable[str]) -> Operation[None]:
 def claim(most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms: int = 0) -> Operation[Claim]:
     """Claim up to `most` orders that have been due for `due_for_ms` at least."""
     if not cluster:
-        (answer,) = yield [Call(CLAIM, ALL_SHARDS, claim_words(most, lease_ms, claim_id, due_for_ms))]
+        words = (most, lease_ms, claim_id, random.randrange(keys.SHARDS), due_for_ms)
+        (answer,) = yield [Call(CLAIM, ALL_SHARDS, words)]
         return read_claim(claim_id, *answer)
     first = random.randrange(keys.SHARDS)
     result = Claim(claim_id, 0, 0, [])
@@ -85,11 +86,6 @@ def claim(most: int, lease_ms: int, claim_id: str, *, cluster: bool, due_for_ms:
         part = read_claim(claim_id, *answer)
         result = Claim(claim_id, part.now_us, result.waiting + part.waiting, result.orders + part.orders)
     return result
-
-
-def claim_words(most: int, lease_ms: int, claim_id: str, due_for_ms: int) -> tuple[int | str, ...]:
-    """The arguments of a claim from all shards; another shard comes first each time."""
-    return most, lease_ms, claim_id, random.randrange(keys.SHARDS), due_for_ms
 
 
 def read_claim(claim_id: str, now_us: int, waiting: int, claimed: list[Any]) -> Claim:

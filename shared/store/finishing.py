@@ -18,8 +18,6 @@ _WRITE: Final = 1
 _ANNOUNCE: Final = 2
 _PACK: Final = 4
 _KEEP_LEASE: Final = "k"
-_KEYS: Final = (keys.CHANGES, keys.WAKE, keys.WAITING)
-_OF_ORDERS: Final = (*keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 
 
 class End(NamedTuple):
@@ -32,18 +30,31 @@ class End(NamedTuple):
     keeps_lease: bool = False
 
 
+class Next(NamedTuple):
+    """The claim under which a shift goes on: the most orders that it takes, and for how long; or it waits under its id."""
+
+    claim_id: str
+    most: int
+    lease_ms: int
+
+
 def finish(
-    claim_id: str, ends: Sequence[End], *, one_call: bool, waits_as: str = ""
+    claim_id: str, ends: Sequence[End], *, one_call: bool, following: Next | None = None
 ) -> Operation[Sequence[Written | None]]:
     """Finish some orders of a claim; what became of each commit, None where there was none.
 
-    An order that could not be written is due again at once. `one_call`: as `Store.one_call`. In one call the shift may say
-    under which claim's id it waits for work from now on (`due.wait_for_work`).
+    An order that could not be written is due again at once. `one_call`: as `Store.one_call`; in one call the shift may say
+    how it goes on: `due.wait_for_work` gives it what there is, or comes.
     """
     if not one_call:
         return (yield from _step_by_step(claim_id, ends))
     used = _Used()
-    words: list[Argument] = [claim_id, waits_as, folding.MAX_CHANGES, indexes.MOST_ORDERS, *_OF_ORDERS]
+    words: list[Argument] = [claim_id, folding.MAX_CHANGES, indexes.MOST_ORDERS]
+    if following is None:
+        words += ("",)
+    else:
+        taking = folding.taking(following.most, following.lease_ms, bounds=folding.OWN_BOUNDS)
+        words += (following.claim_id, *taking)
     for each in ends:
         todo, rest = _words(each, used.of_tenants)
         order = each.release.order
@@ -58,7 +69,7 @@ class _Used:
     """The keys that a call uses, and where those of a shard begin."""
 
     def __init__(self) -> None:
-        self.keys = [*_KEYS]
+        self.keys: list[str] = []
         self.of_tenants = indexes.UsedKeys(self.keys)
         self._shards: dict[int, int] = {}
 

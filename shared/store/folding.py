@@ -1,16 +1,16 @@
 """What the worker does with claimed orders: load, commit by compare-and-set, announce, pack the log."""
 
+import random
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-import hiredis
 import msgspec
 
 from shared.clock import format_time
 from shared.store import due, erasing, indexes, keys
 from shared.store.calls import Batch, Call, Operation, Step
-from shared.store.due import Claim
+from shared.store.due import Claim, Claimed
 from shared.store.indexes import Entry
 from shared.store.scripts import ANNOUNCED, COMMIT, LEAVE, LOAD, PACK, TAKE
 
@@ -19,10 +19,14 @@ MAX_RECORDS: Final = 1_000
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 _BOUNDS: Final = (MAX_RECORDS, MAX_BYTES, MAX_BATCH_BYTES)
+#: The same of what a shift hands to itself: that is one text.
+OWN_BOUNDS: Final = (MAX_RECORDS, MAX_BYTES, 8 * 1024 * 1024)
 #: The stream of changes keeps about this many entries.
 MAX_CHANGES: Final = 1_000_000
 #: The fields of its entries; finish.lua names them too.
 CHANGE_FIELDS: Final = ("tenant", "orderReferenceId", "version", "status", "previousStatus", "terminal", "at")
+_HEAD_DIGITS: Final = 8
+_HEAD: Final = msgspec.msgpack.Decoder(list[Any])
 #: Answers of `announced.lua`: a newer change waits, or was told already; the order is gone.
 _OVERTAKEN: Final = 0
 _GONE: Final = 2
@@ -164,37 +168,53 @@ def take(
         claimed = yield from due.claim(most, lease_ms, claim_id, cluster=True, due_for_ms=due_for_ms)
         loaded = (yield from load([order.name for order in claimed.orders])) if claimed.orders else []
         return Taken(claimed, loaded)
-    words = (
-        *due.claim_words(most, lease_ms, claim_id, due_for_ms),
-        *_BOUNDS,
-        *keys.ORDER_PREFIXES,
-        keys.ORDER_SUFFIX,
-        int(has_waited),
-        int(waits),
-    )
-    (answer,) = yield [Call(TAKE, (*due.ALL_SHARDS, keys.WAITING, keys.hand(claim_id)), words)]
-    *head, handed = answer
-    taken = _taken(claim_id, head)
+    words = taking(most, lease_ms, due_for_ms)
+    (answer,) = yield [Call(TAKE, (keys.hand(claim_id),), (claim_id, *words, int(has_waited), int(waits)))]
+    *head, found, handed = answer
+    claimed = due.read_claim(claim_id, *head)
+    taken = Taken(claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)])
     return taken + read_handed(claim_id, handed) if handed else taken
 
 
+def taking(most: int, lease_ms: int, due_for_ms: int = 0, *, bounds: tuple[int, int, int] = _BOUNDS) -> tuple[int, ...]:
+    """What may be claimed and loaded, as the scripts read it; another shard comes first each time."""
+    return most, lease_ms, *bounds, random.randrange(keys.SHARDS), due_for_ms
+
+
 def read_handed(claim_id: str, handed: bytes) -> Taken:
-    """What a waiting shift was handed under a claim's id: as `take.lua` would have answered."""
-    reader = hiredis.Reader()
-    reader.feed(handed)
-    return _taken(claim_id, reader.gets())
+    """What a waiting shift was handed under a claim's id: as `give` in handing.lua writes it."""
+    at = _HEAD_DIGITS + int(handed[:_HEAD_DIGITS])
+    now_us, waiting, *orders = _HEAD.decode(handed[_HEAD_DIGITS:at])
+    claimed, loaded = [], []
+    for name, mark, expired, revision, cursor, packed, exists, length, generation, *lengths, records in orders:
+        texts = []
+        for text_length in (*lengths, *records):
+            texts.append(handed[at : at + text_length])
+            at += text_length
+        claimed.append(Claimed(name, mark.encode(), bool(expired)))
+        change, state, note, *found = texts
+        loaded.append(
+            Loaded(
+                name,
+                revision.encode(),
+                cursor,
+                packed,
+                change,
+                state,
+                bool(exists),
+                length,
+                found,
+                generation.encode(),
+                note,
+            )
+        )
+    return Taken(Claim(claim_id, now_us, waiting, claimed), loaded)
 
 
 def leave(claim_id: str) -> Operation[Taken | None]:
     """Wait no longer under a claim's id, which ends the wait; or get what was handed over before and not heard of."""
-    (handed,) = yield [Call(LEAVE, (keys.WAITING, keys.hand(claim_id)), (claim_id,))]
+    (handed,) = yield [Call(LEAVE, (keys.hand(claim_id),), (claim_id,))]
     return read_handed(claim_id, handed) if handed else None
-
-
-def _taken(claim_id: str, answer: list[Any]) -> Taken:
-    *head, found = answer
-    claimed = due.read_claim(claim_id, *head)
-    return Taken(claimed, [_loaded(order.name, each) for order, each in zip(claimed.orders, found, strict=True)])
 
 
 def load(names: Sequence[str]) -> Operation[list[Loaded]]:

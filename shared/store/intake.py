@@ -18,8 +18,6 @@ MAX_BYTES_PER_ORDER: Final = 32 * 1024 * 1024
 #: What a dead letter of an event over either bound says.
 FULL: Final = "order: has as many events, or bytes of them, as an order may have"
 
-#: How `accept.lua` finds the keys of what it hands over.
-_HANDING: Final = (keys.hand(""), *keys.ORDER_PREFIXES, keys.ORDER_SUFFIX)
 _STORED, _TO_MARK, _COLLIDED, _FULL = 1, 2, 4, 8
 
 
@@ -86,9 +84,7 @@ def accept(
         batch = Batch(ACCEPT, items, common=(0, max_events, max_bytes))
     else:
         marked = [key for shard in shards for key in due.shard_keys(shard)]
-        batch = Batch(
-            ACCEPT, items, common=(1, max_events, max_bytes, *_HANDING), tail=(*marked, keys.WAKE, keys.WAITING)
-        )
+        batch = Batch(ACCEPT, items, common=(1, max_events, max_bytes), tail=tuple(marked))
     wait = durability.wait_for(
         acknowledgement.replicas, fsync=acknowledgement.fsync, timeout_ms=acknowledgement.timeout_ms
     )

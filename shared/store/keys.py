@@ -151,6 +151,10 @@ def hand(claim_id: str) -> str:
     return f"{PREFIX}hand:{claim_id}"
 
 
+#: A shard's keys, as a script makes them of its number: what stands before it. Behind it stands `ORDER_SUFFIX`.
+SHARD_PREFIXES: Final = tuple(key(0).partition("0")[0] for key in (due, marks, leases))
+
+
 def index(tenant: str) -> str:
     """Sorted set: a tenant's orders (escaped references) by the time of their last change (milliseconds)."""
     return f"{PREFIX}index:{{{tenant}}}"

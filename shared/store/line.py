@@ -47,19 +47,24 @@ class Line:
         self._retried = False
         #: The scripts that were sent over this connection.
         self._sent: set[str] = set()
+        #: Steps that are sent together with the next one.
+        self._held: list[bytes] = []
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._unanswered: deque[Running[Any]] = deque()
 
-    def start(self, operation: Operation[T]) -> Ticket[T]:
-        """Send an operation's first step, behind those of others. `wait` tells what came of it."""
-        ticket = Ticket[T]()
+    def start(self, operation: Operation[T], *, hold: bool = False) -> Ticket[T]:
+        """Send an operation's first step, behind those of others. `wait` tells what came of it.
+
+        `hold`: together with the next one that is sent, or when somebody waits; a write wakes the server.
+        """
+        ticket: Ticket[T] = Ticket()  # `Ticket[T]()` takes longer than the rest of this
         if self._store.cluster:
             try:
                 ticket.outcome.append(self._store.run(operation))
             except StoreUnavailable as error:
                 ticket.outcome.append(error)
         else:
-            self._send(Running(operation, ticket.outcome.append))
+            self._send(Running(operation, ticket.outcome.append), hold=hold)
         return ticket
 
     def wait(self, ticket: Ticket[T]) -> T:
@@ -83,12 +88,14 @@ class Line:
             connection, self._connection = self._connection, None
             self._pool.release(connection)
 
-    def _send(self, running: Running[Any], *, in_full: bool = False) -> None:
+    def _send(self, running: Running[Any], *, in_full: bool = False, hold: bool = False) -> None:
         self._unanswered.append(running)
         try:
             if self._connection is None:
                 self._connect()
-            self._connection._sock.sendall(self._packed(running, in_full=in_full))
+            self._held.append(self._packed(running, in_full=in_full))
+            if not hold:
+                self._send_held()
         except (OSError, RedisError) as error:
             self._again(error)
         except BaseException:
@@ -102,10 +109,16 @@ class Line:
         self._sent.update(scripts)
         return running.packed(in_full=in_full)
 
+    def _send_held(self) -> None:
+        held, self._held = self._held, []
+        self._connection._sock.sendall(held[0] if len(held) == 1 else b"".join(held))
+
     def _receive(self) -> None:
         """Wait for answers, and hand them out."""
         reader = self._reader
         try:
+            if self._held:
+                self._send_held()
             data = self._connection._sock.recv(_CHUNK_BYTES)
             if not data:
                 raise ConnectionError("closed by the server")
@@ -160,6 +173,7 @@ class Line:
     def _connect(self) -> None:
         self._connection = self._pool.get_connection()
         self._sent.clear()
+        self._held.clear()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
 
     def _disconnect(self) -> None:

@@ -5,7 +5,18 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from shared.store import keys
+
 _HERE: Final = Path(__file__).parent
+#: What `--@include keys.lua` stands for: names that need not come with each call of a script that runs on one server alone.
+_KEYS: Final = f"""\
+local SHARDS, CHANGES, WAKE, WAITING = {keys.SHARDS}, '{keys.CHANGES}', '{keys.WAKE}', '{keys.WAITING}'
+-- What stands before a claim's id, a shard's number, an order's name; and what stands behind both of these.
+local HAND = '{keys.hand("")}'
+local DUE, MARKS, LEASES = {", ".join(f"'{prefix}'" for prefix in keys.SHARD_PREFIXES)}
+local DOCUMENT, STATE, LOG, META = {", ".join(f"'{prefix}'" for prefix in keys.ORDER_PREFIXES)}
+local ENDS = '{keys.ORDER_SUFFIX}'
+"""
 _INCLUDE: Final = re.compile(r"^--@include (\w+\.lua)$", re.MULTILINE)
 
 
@@ -19,7 +30,7 @@ class Script(NamedTuple):
 
 def _load(name: str) -> Script:
     text = (_HERE / f"{name}.lua").read_text()
-    text = _INCLUDE.sub(lambda match: (_HERE / match[1]).read_text(), text)
+    text = _INCLUDE.sub(lambda match: _KEYS if match[1] == "keys.lua" else (_HERE / match[1]).read_text(), text)
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -7,7 +7,10 @@
 -- Return { server's time in us, orders still due, { { name, mark, whether its last lease ran out } per order } }
 --@include due.lua
 --@include claiming.lua
-local more, claimed = claim_due(math.floor(#KEYS / 3), tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]),
+local function keys_of(shard)
+  return KEYS[shard * 3 + 1], KEYS[shard * 3 + 2], KEYS[shard * 3 + 3]
+end
+
+local more, claimed = claim_due(keys_of, math.floor(#KEYS / 3), tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]),
   tonumber(ARGV[5]))
-local time = redis.call('TIME')
-return { tonumber(time[1]) * 1000000 + tonumber(time[2]), more, claimed }
+return { now_us(), more, claimed }

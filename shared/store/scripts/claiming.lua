@@ -1,15 +1,15 @@
 -- Shared by the scripts that claim due orders; not a script of its own. Needs due.lua.
 
--- Claim up to `most` orders. KEYS 1 to 3 * shards: per shard due, marks, leases. An order that its last holder has put off
+-- Claim up to `most` orders. `keys_of` gives the keys of a shard, from 0 on: due, marks, leases. An order that its last holder has put off
 -- keeps a lease that nobody holds, `held`: it did not run out, it is over.
 -- Returns how many are still due, and per order its name, its mark, and 1 if its last lease ran out, else 0.
-local function claim_due(shards, most, lease_ms, claim, first, due_for_ms)
+local function claim_due(keys_of, shards, most, lease_ms, claim, first, due_for_ms)
   local now = now_ms()
   local latest = now - due_for_ms
   local claimed, more = {}, 0
   for n = 1, shards do
     local shard = (n - 1 + first) % shards
-    local due, marks, leases = KEYS[shard * 3 + 1], KEYS[shard * 3 + 2], KEYS[shard * 3 + 3]
+    local due, marks, leases = keys_of(shard)
     if most > 0 then
       local names = redis.call('ZRANGEBYSCORE', due, '-inf', latest, 'LIMIT', 0, most)
       for _, name in ipairs(names) do

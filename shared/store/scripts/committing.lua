@@ -2,7 +2,7 @@
 
 -- The revision behind one ("" for none).
 local function next_revision(revision)
-  return string.format('%.0f', tonumber(revision == '' and '0' or revision) + 1)
+  return revision == '' and 1 or revision + 1
 end
 
 -- Write one order's outcome, if nobody else has written meanwhile (compare-and-set on generation and revision). ARGV from

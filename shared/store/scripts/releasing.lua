@@ -12,7 +12,8 @@ local function release_order(first, name, marked, claim, delay)
     return 2
   end
   redis.call('HDEL', leases, name)
-  if (redis.call('HGET', marks, name) or '0') ~= marked then
+  local found = redis.call('HGET', marks, name)
+  if (found or '0') ~= marked then
     redis.call('ZADD', due, now_ms(), name)
     return 3
   elseif delay ~= '' then
@@ -20,6 +21,6 @@ local function release_order(first, name, marked, claim, delay)
     return delay == '0' and 3 or 2
   end
   redis.call('ZREM', due, name)
-  redis.call('HDEL', marks, name)
+  if found then redis.call('HDEL', marks, name) end
   return 1
 end
