@@ -27,8 +27,9 @@ from worker.tally import Tally
 
 #: So many orders' logs are packed together: that takes two more ways to the server.
 _PACKED_TOGETHER: Final = 16
+_LEAST_WAIT_SECONDS: Final = 0.01  # 0 would be for ever
 #: So many may wait for that: an order that is done often gets its last few events one soon after the other.
-_MOST_TO_PACK: Final = 256
+_MOST_TO_PACK: Final = 128
 #: Ends of parts that may be on their way: what they wrote is held in memory until the server has said what came of it.
 _MOST_ON_THEIR_WAY: Final = 2
 
@@ -152,7 +153,7 @@ class Rounds:
 
     def _begin_to_wait(self, claim_id: str) -> None:
         """Block on what may be handed over under a claim's id, behind all that is on its way."""
-        seconds = self._patience()
+        seconds = max(self._patience(), _LEAST_WAIT_SECONDS)
         if not self._store.one_call:  # then nobody hands anything over, and steps still to come would wait behind this
             self._wait = _Wait("", None, seconds)
         else:

@@ -18,6 +18,7 @@
 --@include keys.lua
 --@include due.lua
 --@include appending.lua
+--@include waiting.lua
 --@include handing.lua
 local most, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local marking = ARGV[1] == '1'
@@ -26,7 +27,7 @@ local time = now_us()
 local results, now, woken = {}, math.floor(time / 1000), 0
 local handed -- once it was looked for; false where no shift waits
 
-local function fresh(order, fields, log, length, record)
+local function fill(order, fields, log, length, record)
   order.log, order.length, order.cursor = log, length, tonumber(fields[5] or '0')
   order.revision, order.packed, order.change = fields[4] or '', tonumber(fields[6] or '0'), fields[7] or ''
   order.generation, order.letters = fields[8] or '', fields[9] or ''
@@ -45,7 +46,7 @@ local function tell(name, first, fields, log, length, record)
   if redis.call('HEXISTS', leases, name) == 0 then
     if handed == nil then handed = begin_handing(now) or false end
     local order = handed and claim_for(handed, due, leases, name, now)
-    if order then return fresh(order, fields, log, length, record) end
+    if order then return fill(order, fields, log, length, record) end
   end
   if mark(due, marks, leases, name, now) then woken = woken + 1 end
 end
@@ -92,7 +93,6 @@ for n = 1, math.floor((#ARGV - head) / stride) do
 end
 if handed and handed.count > 0 then
   local fine, out = pcall(hand_over, handed, now, time)
-  redis.set_repl(redis.REPL_ALL)
   woken = woken + (fine and out or 1)
 end
 if woken > 0 then wake(WAKE) end

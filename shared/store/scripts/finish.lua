@@ -22,13 +22,13 @@
 --@include claiming.lua
 --@include loading.lua
 --@include taking.lua
+--@include waiting.lua
 --@include handing.lua
 --@include committing.lua
 --@include indexed.lua
 --@include linking.lua
 --@include packing.lua
 --@include releasing.lua
---@include waiting.lua
 local claim, most_changes, most_linked, following = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
 local results, woken = {}, false

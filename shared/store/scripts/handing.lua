@@ -1,9 +1,8 @@
--- Shared by the scripts that hand work to a shift that waits for it; not a script of its own. Needs keys.lua and due.lua.
+-- Shared by the scripts that hand work to a shift that waits for it; not a script of its own. Needs keys.lua and waiting.lua.
 --
 -- A shift that is woken has to claim and to load: two more ways between it and the server, as long as all the rest of an event
 -- that comes alone. So whoever brings such an event claims and loads for a shift that has said that it waits. What is handed over
 -- and never finished (the shift has died) is due again when its lease ends, and that is soon.
--- Neither the waiting shifts nor what they are handed are replicated or written to disk: they end with the server.
 
 -- Orders handed over at a time, log records of each, and bytes of all; an order of a larger state goes the usual way.
 local MOST_HANDED, MOST_RECORDS, MOST_BYTES, LARGE_STATE = 16, 16, 65536, 16384
@@ -30,19 +29,15 @@ local function give(claim, time, more, claimed, loaded)
   end
   local packed, list = cmsgpack.pack(head), HAND .. claim
   texts[1] = string.format('%08d', #packed) .. packed
-  redis.set_repl(redis.REPL_NONE)
-  redis.call('RPUSH', list, table.concat(texts))
-  redis.call('PEXPIRE', list, HANDED_MS)
-  redis.set_repl(redis.REPL_ALL)
+  here_alone('RPUSH', list, table.concat(texts))
+  here_alone('PEXPIRE', list, HANDED_MS)
 end
 
 -- What is handed to the shift that began to wait last, to be filled; nil if none waits.
 local function begin_handing(now)
   local last = redis.call('ZREVRANGE', WAITING, 0, 0, 'WITHSCORES')
   if not last[1] or tonumber(last[2]) < now - FRESH_MS then return nil end
-  redis.set_repl(redis.REPL_NONE)
-  redis.call('ZREM', WAITING, last[1])
-  redis.set_repl(redis.REPL_ALL)
+  here_alone('ZREM', WAITING, last[1])
   return { claim = last[1], orders = {}, count = 0 }
 end
 
@@ -50,17 +45,14 @@ end
 -- have said of it; else nil.
 local function claim_for(handed, due, leases, name, now)
   if handed.count == MOST_HANDED or redis.call('ZADD', due, 'NX', now + HANDED_MS, name) == 0 then return nil end
-  redis.set_repl(redis.REPL_NONE)
-  redis.call('HSET', leases, name, handed.claim)
-  redis.set_repl(redis.REPL_ALL)
+  here_alone('HSET', leases, name, handed.claim)
   handed.count = handed.count + 1
   handed.orders[handed.count] = { name = name, due = due, leases = leases, records = {} }
   handed.orders[name] = handed.orders[handed.count]
   return handed.orders[name]
 end
 
--- Hand orders over; how many had to be left out, which
--- are due then.
+-- Hand orders over; how many had to be left out, and are due.
 local function hand_over(handed, now, time)
   local claimed, loaded, left, out = {}, {}, MOST_BYTES, 0
   for n = 1, handed.count do

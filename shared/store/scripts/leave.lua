@@ -5,8 +5,8 @@
 -- Steps  take it off the list of those that wait, and end its wait; or see what was handed over before.
 -- Return what was handed over and not taken yet, or ""
 --@include keys.lua
-redis.set_repl(redis.REPL_NONE)
-if redis.call('ZREM', WAITING, ARGV[1]) == 0 then return redis.call('LPOP', KEYS[1]) or '' end
-redis.call('RPUSH', KEYS[1], '')
-redis.call('PEXPIRE', KEYS[1], 1000)
+--@include waiting.lua
+if here_alone('ZREM', WAITING, ARGV[1]) == 0 then return here_alone('LPOP', KEYS[1]) or '' end
+here_alone('RPUSH', KEYS[1], '')
+here_alone('PEXPIRE', KEYS[1], 1000)
 return ''

@@ -15,13 +15,11 @@
 --@include taking.lua
 --@include waiting.lua
 local claim = ARGV[1]
-redis.set_repl(redis.REPL_NONE)
-local handed = ARGV[9] == '1' and redis.call('ZREM', WAITING, claim) == 0 and redis.call('LPOP', KEYS[1]) or ''
-redis.set_repl(redis.REPL_ALL)
+local handed = ARGV[9] == '1' and here_alone('ZREM', WAITING, claim) == 0 and here_alone('LPOP', KEYS[1]) or ''
 local more, claimed, loaded = take_due(claim, 1)
 if ARGV[10] == '1' and #claimed == 0 and handed == '' then
   local now = now_ms()
-  redis.call('ZREMRANGEBYSCORE', WAITING, '-inf', now - 60000) -- shifts that have died
+  here_alone('ZREMRANGEBYSCORE', WAITING, '-inf', now - 60000) -- shifts that have died
   wait_as(claim, now)
 end
 return { now_us(), more, claimed, loaded, handed }

@@ -1,6 +1,5 @@
 """Batch after batch with two of them on their way: nothing is folded twice, nothing waits under a lease for nothing."""
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,26 +88,6 @@ def test_whoever_ends_folds_what_it_has_claimed_and_claims_no_more(store: Store,
     waiting = store.run(due.pending())
     assert (waiting.due, waiting.later) == (3, 0)  # none is under a lease
     assert rounds.finish().orders == 0
-
-
-def test_a_shift_that_waits_is_woken_by_an_event(store: Store, server: Server, rounds: Rounds) -> None:
-    def bring() -> None:
-        eventually(lambda: server.client.info("clients")["blocked_clients"] == 1, what="the shift to wait")
-        accept(store, *webhooks("A", 1))
-
-    assert rounds.fold_next().orders == 0
-    thread = threading.Thread(target=bring)
-    thread.start()
-    tally = rounds.fold_next(wait_seconds=30)
-    thread.join()
-    assert tally.events == 1
-    assert nothing_waits(store)
-
-
-def test_a_wait_that_nobody_ends_finds_what_is_due_by_then(store: Store, server: Server, rounds: Rounds) -> None:
-    accept(store, *webhooks("A", 1))
-    server.client.delete(keys.WAKE)  # whoever was woken has died
-    assert rounds.fold_next(wait_seconds=0.05).events == 1
 
 
 def test_an_order_that_got_an_event_while_it_was_folded_needs_nobody_else_to_wake_a_shift(
