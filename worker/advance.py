@@ -20,7 +20,7 @@ from shared.store import indexes, records
 from shared.store.dead_letters import DeadLetter, letter_id
 from shared.store.folding import Announcement
 from shared.store.records import Record
-from shared.store.stored import Deferred, Stored
+from shared.store.stored import Deferred, Stored, decode, encode
 from worker import verdict
 from worker.verdict import Verdict
 
@@ -105,33 +105,37 @@ def advance(
     new: Sequence[Record],
     now_us: int,
     policy: Policy,
+    raw: bytes = b"",
 ) -> Advance:
     """Fold new records, and those set aside whose time has come, into an order's stored state.
 
-    `before` is used up. Raises only what says nothing about an event (`Verdict.GIVE_UP`), or what is wrong with the order
-    as it was already.
+    `before` is used up; `raw`: what it was decoded from, where that is at hand. Raises only what says nothing about an event
+    (`Verdict.GIVE_UP`), or what is wrong with the order as it was already.
     """
     now_ms = now_us // 1000
     due = [each for each in before.deferred if each.not_before_ms <= now_ms]
     before.deferred = [each for each in before.deferred if each.not_before_ms > now_ms]
     todo = [(record, each.attempts) for each in due for record in records.read([each.record])]
     todo += [(record, 0) for record in new]
-    pristine = msgspec.msgpack.encode(before)
-    known = rollup.ids(before.state)
+    pristine = raw or encode(before, compress=False)
+    ids_before = _id_count(before)
     was_parked = list(before.parked)
     try:
         after = before
-        folded = sum(_fold(after, record, policy) for record, _ in todo)
+        folded = 0
+        for record, _ in todo:
+            folded += _fold(after, record, policy)
         built = _build(tenant, reference, after)
         failed: list[Failed] = []
     except Exception as error:
         if verdict.on(error) is Verdict.GIVE_UP:
             raise
-        after, failed, folded = _carefully(tenant, reference, pristine, todo, policy)
+        after, failed, folded = _carefully(tenant, reference, pristine, before.deferred, todo, policy)
         built = _build(tenant, reference, after)
     result = _settle(after, built, folded, now_us, policy)
-    if built is not None and result.changed:
-        result.ids = sorted(indexes.ids_of(built) - known)
+    if built is not None and result.changed and _id_count(after) != ids_before:
+        known = decode(pristine) if ids_before else None
+        result.ids = sorted(indexes.ids_of(built) - (rollup.ids(known.state) if known else set()))
     if was_parked:
         result.unparked = _unparked(was_parked, after, todo)
     for each in failed:
@@ -161,12 +165,27 @@ def _unparked(was_parked: Sequence[bytes], after: Stored, todo: Sequence[tuple[R
     return [record for record, _ in todo if record.is_event and record.digest in gone] if gone else []
 
 
+def _id_count(stored: Stored) -> int:
+    """Grows with each id by which the order may be found (and by an id that two of its lines share)."""
+    orders = stored.state.orders
+    return len(orders) + sum([len(line.parcels) for each in orders.values() for line in each.lines.values()])
+
+
 def _carefully(
-    tenant: str, reference: str, pristine: bytes, todo: Sequence[tuple[Record, int]], policy: Policy
+    tenant: str,
+    reference: str,
+    pristine: bytes,
+    deferred: list[Deferred],
+    todo: Sequence[tuple[Record, int]],
+    policy: Policy,
 ) -> tuple[Stored, list[Failed], int]:
-    """Fold one record at a time, building the document after each, to find those that raise."""
-    good = pristine
-    after = msgspec.msgpack.decode(good, type=Stored)
+    """Fold one record at a time, building the document after each, to find those that raise.
+
+    Begins with the order as it was, but for its `deferred` events.
+    """
+    after = decode(pristine) or Stored(rollup.State())
+    after.deferred = deferred
+    good = msgspec.msgpack.encode(after)
     _build(tenant, reference, after)  # if the order raises as it was, no event is to blame
     failed: list[Failed] = []
     folded = 0

@@ -244,7 +244,7 @@ def _advance(store: Store, order: Loaded, now_us: int, policy: Policy) -> Folded
         if order.replays:  # of a worker that died before it could settle them
             replayed.settle(store, [(order, order.cursor, before)])
         return None
-    outcome = advance(tenant, reference, before, new, now_us, policy)
+    outcome = advance(tenant, reference, before, new, now_us, policy, raw=order.stored)
     for each in outcome.failed:
         # Neither the message nor the traceback: an error may quote the event. The dead letter has both.
         logger.warning(

@@ -11,14 +11,14 @@ class Sizes:
     #: wrk's measured part; a second of warming up goes before it.
     intake_seconds: int = 3
     #: redis-benchmark's requests, with pipelining; a quarter of it without.
-    limit_requests: int = 200_000
+    limit_requests: int = 100_000
     #: Orders of 20 events in the backlog of the fold, and in that of RQ.
     backlog_orders: int = 5_000
     rq_orders: int = 100
     latency_warm_seconds: float = 1.0
-    latency_seconds: float = 5.0
+    latency_seconds: float = 4.0
     rates: tuple[int, ...] = (200, 1_000)
-    idle_seconds: float = 10.0
+    idle_seconds: float = 5.0
     memory_orders: int = 100_000
     stored_orders: tuple[int, ...] = (1_000, 30_000, 300_000)
     histories: tuple[int, ...] = (10, 100, 1_000)

@@ -18,7 +18,7 @@ SHARDS: Final = 8
 
 #: Stream: what changed, for downstream: about the last million changes.
 CHANGES: Final = PREFIX + "changes"
-#: List: at most one element; idle shifts block on it: work has come.
+#: List: at most one element; idle shifts block on it: something is due.
 WAKE: Final = PREFIX + "wake"
 #: Sorted set: shifts that wait for work, each as the claim under which it shall be handed it, by the server's time
 #: (milliseconds) since when. Neither replicated nor on disk.

@@ -54,7 +54,7 @@ def test_an_idle_shift_is_woken_by_a_mark(cluster: Cluster, store: Store) -> Non
 
     def idle() -> None:
         own = Store.from_url(cluster.url)
-        assert own.run(due.wait_for_work(8.0))
+        assert own.run(due.wait_for_work(8.0)) is not None
         woken.append(time.monotonic())
         own.close()
 

@@ -206,8 +206,8 @@ def test_one_token_wakes_one_shift(store: Store, server: Server) -> None:
     store.run(due.mark(["default/A", "default/B"]))
     store.run(due.mark(["default/C"]))
     assert server.client.llen(keys.WAKE) == 1
-    assert store.run(due.wait_for_work(5.0)) is True
-    assert store.run(due.wait_for_work(0.05)) is False
+    assert store.run(due.wait_for_work(5.0)) == b""
+    assert store.run(due.wait_for_work(0.05)) is None
 
 
 def test_a_shift_lives_until_it_ends_or_is_silent_for_long(store: Store, server: Server) -> None:
