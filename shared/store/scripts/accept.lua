@@ -25,7 +25,7 @@ local marking = ARGV[1] == '1'
 local head, stride = 3, marking and 4 or 2
 local time = now_us()
 local results, now, woken = {}, math.floor(time / 1000), 0
-local handed -- once it was looked for; false where no shift waits
+local handed = marking and begin_handing(now)
 
 local function fill(order, fields, log, length, record)
   order.log, order.length, order.cursor = log, length, tonumber(fields[5] or '0')
@@ -43,9 +43,8 @@ local function tell(name, first, fields, log, length, record)
     order.records[#order.records + 1] = record
     return
   end
-  if redis.call('HEXISTS', leases, name) == 0 then
-    if handed == nil then handed = begin_handing(now) or false end
-    local order = handed and claim_for(handed, due, leases, name, now)
+  if handed and redis.call('HEXISTS', leases, name) == 0 then
+    local order = claim_for(handed, due, leases, name, now)
     if order then return fill(order, fields, log, length, record) end
   end
   if mark(due, marks, leases, name, now) then woken = woken + 1 end
@@ -55,7 +54,8 @@ local function accept(n)
   local log, meta = KEYS[n * 2 - 1], KEYS[n * 2]
   local at = head + (n - 1) * stride
   local identity, digest, record = string.sub(ARGV[at + 1], 1, 8), string.sub(ARGV[at + 1], 9), ARGV[at + 2]
-  local fields = redis.call('HMGET', meta, identity, 'e', 'b', 'r', 'c', 'p', 'n', 'g', 'd')
+  local fields = handed and redis.call('HMGET', meta, identity, 'e', 'b', 'r', 'c', 'p', 'n', 'g', 'd')
+    or redis.call('HMGET', meta, identity, 'e', 'b', 'r', 'c')
   local digests, events, bytes = fields[1] or '', tonumber(fields[2] or '0'), tonumber(fields[3] or '0') + #record - 1
   local duplicate = digests ~= '' and known(digests, digest)
   local flags, length = 3, nil

@@ -33,11 +33,10 @@ local function give(claim, time, more, claimed, loaded)
   here_alone('PEXPIRE', list, HANDED_MS)
 end
 
--- What is handed to the shift that began to wait last, to be filled; nil if none waits.
+-- What is to be handed to the shift that began to wait last, still empty; nil if none waits.
 local function begin_handing(now)
   local last = redis.call('ZREVRANGE', WAITING, 0, 0, 'WITHSCORES')
   if not last[1] or tonumber(last[2]) < now - FRESH_MS then return nil end
-  here_alone('ZREM', WAITING, last[1])
   return { claim = last[1], orders = {}, count = 0 }
 end
 
@@ -45,6 +44,7 @@ end
 -- have said of it; else nil.
 local function claim_for(handed, due, leases, name, now)
   if handed.count == MOST_HANDED or redis.call('ZADD', due, 'NX', now + HANDED_MS, name) == 0 then return nil end
+  if handed.count == 0 then here_alone('ZREM', WAITING, handed.claim) end
   here_alone('HSET', leases, name, handed.claim)
   handed.count = handed.count + 1
   handed.orders[handed.count] = { name = name, due = due, leases = leases, records = {} }

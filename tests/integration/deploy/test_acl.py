@@ -111,8 +111,8 @@ def used_by_the_code() -> set[str]:
     return {name.replace(" ", "|") for name in found}
 
 
-#: What only some do: the operator asks what the server promises and rewrites its file; shifts take what they are handed; readers
-#: follow changes.
+#: What only some do: the operator asks what the server promises and rewrites its file; shifts take what they are handed;
+#: readers follow changes.
 OF_SOME = {
     "receiver": {"config|get", "bgrewriteaof", "lpop"},
     "worker": {"config|get", "bgrewriteaof"},
