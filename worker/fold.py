@@ -22,7 +22,7 @@ from shared.store.dead_letters import bury_all, remove
 from shared.store.due import Claim, Claimed, Release
 from shared.store.finishing import End, Next
 from shared.store.folding import Change, Commit, Loaded, Pack, Taken, Written
-from shared.store.stored import Stored, decode, encode
+from shared.store.stored import Stored, compressed, decode, encode
 from worker import pack, replayed, verdict
 from worker.advance import Advance, Policy, advance
 from worker.afresh import rebuild
@@ -209,13 +209,18 @@ def end(store: Store, ending: Ending, written: Sequence[Written | None], tally: 
 def _end(claimed: Claimed, folded: Folded, now_us: int, to_pack: list[ToPack]) -> End:
     """What is to be written of one order. Adds to what is to be packed afterwards."""
     commit = _commit(folded, now_us)
+    terminal = folded.outcome.terminal
     packed: Pack | None = None
-    if pack.is_worth_it(folded.loaded, commit, terminal=folded.outcome.terminal):
-        packable = ToPack(folded.loaded, commit, folded.outcome.terminal)
+    later = False
+    if pack.is_worth_it(folded.loaded, commit, terminal=terminal):
+        packable = ToPack(folded.loaded, commit, terminal)
         if pack.is_loaded(packable):
             packed = pack.of_loaded(packable)
         else:
+            later = True
             to_pack.append(packable)
+    if terminal and not later:
+        commit = commit._replace(stored=compressed(commit.stored))
     # Replayed letters are settled while the order is held: whoever comes after a crash finds it due.
     return End(Release(claimed, _due_again(folded, now_us)), commit, packed, keeps_lease=bool(folded.loaded.replays))
 
@@ -298,7 +303,7 @@ def _commit(folded: Folded, now_us: int) -> Commit:
         name=order.name,
         generation=order.generation,
         revision=order.revision,
-        stored=encode(outcome.stored, compress=outcome.terminal),
+        stored=encode(outcome.stored, compress=False),
         cursor=folded.cursor,
         expires_ms=outcome.expires_ms,
         document=outcome.text if write else b"",

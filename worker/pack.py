@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from shared.store import Store, folding, records
 from shared.store.folding import Commit, Loaded, Pack
+from shared.store.stored import compressed
 
 #: Single records of an open order that are packed together. Packing them in lots keeps the cost per event flat.
 LOT: Final = 32
@@ -61,8 +62,12 @@ def prepare(store: Store, orders: Sequence[ToPack]) -> list[Pack]:
     ranges = [(each.commit.name, each.keep, _loaded_from(each)) for each in orders]
     before = store.run(folding.folded_records(ranges))
     return [
-        _packed(each, [*found, *(each.loaded.records if loaded_from < each.commit.cursor else ())])
-        for each, found, (_, _, loaded_from) in zip(orders, before, ranges, strict=True)
+        _packed(
+            each,
+            [*found, *(each.loaded.records if loaded_from < each.commit.cursor else ())],
+            compressed(state) if each.terminal else b"",
+        )
+        for each, (found, state), (_, _, loaded_from) in zip(orders, before, ranges, strict=True)
     ]
 
 
@@ -72,12 +77,12 @@ def _loaded_from(order: ToPack) -> int:
     return loaded.cursor if loaded.cursor + len(loaded.records) == cursor else cursor
 
 
-def _packed(order: ToPack, stored: list[bytes]) -> Pack:
+def _packed(order: ToPack, stored: list[bytes], state: bytes = b"") -> Pack:
     if records.are_plain(stored):
-        return Pack(order.commit, order.keep, records.pack_plain(stored), 0)
+        return Pack(order.commit, order.keep, records.pack_plain(stored), 0, state)
     folded = list(records.read(stored))
     left_out = _size(folded) - _size(records.without_repeats(folded))
-    return Pack(order.commit, order.keep, records.pack(folded), left_out)
+    return Pack(order.commit, order.keep, records.pack(folded), left_out, state)
 
 
 def _size(unpacked: list[records.Record]) -> int:

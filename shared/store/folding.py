@@ -273,31 +273,44 @@ class Pack(NamedTuple):
     """Folded records of one order's log as one.
 
     `order` is the commit before; the first `keep` packed records stay; `left_out_bytes`: of the records that the packed one
-    leaves out.
+    leaves out. `state`: the state that was committed, compressed; empty to leave it.
     """
 
     order: Commit
     keep: int
     packed: bytes
     left_out_bytes: int
+    state: bytes = b""
 
 
 def packing(packs: Sequence[Pack]) -> Operation[list[bool]]:
     """Replace folded records, each if its order is as it was committed; whether each was replaced."""
     items = [
         (
-            (keys.log(order.name), keys.meta(order.name)),
-            (b"%d" % (int(order.revision or 0) + 1), order.cursor, keep, packed, order.generation, left_out_bytes),
+            (keys.log(order.name), keys.meta(order.name), keys.state(order.name)),
+            (
+                b"%d" % (int(order.revision or 0) + 1),
+                order.cursor,
+                keep,
+                packed,
+                order.generation,
+                left_out_bytes,
+                state,
+            ),
         )
-        for order, keep, packed, left_out_bytes in packs
+        for order, keep, packed, left_out_bytes, state in packs
     ]
     (results,) = yield [Batch(PACK, items)]
     return [result == 1 for result in results]
 
 
-def folded_records(ranges: Sequence[tuple[str, int, int]]) -> Operation[list[list[bytes]]]:
-    """The stored records of some orders: `(name, first, cursor)`, from the first up to the cursor."""
+def folded_records(ranges: Sequence[tuple[str, int, int]]) -> Operation[list[tuple[list[bytes], bytes]]]:
+    """The stored records of some orders, `(name, first, cursor)`, from the first up to the cursor; and their states."""
     if not ranges:
         return []
-    answers = yield [Call("LRANGE", (keys.log(name),), (first, cursor - 1)) for name, first, cursor in ranges]
-    return [list(answer) for answer in answers]
+    answers = yield [
+        call
+        for name, first, cursor in ranges
+        for call in (Call("LRANGE", (keys.log(name),), (first, cursor - 1)), Call("GET", (keys.state(name),)))
+    ]
+    return [(list(found), state or b"") for found, state in zip(answers[::2], answers[1::2], strict=True)]

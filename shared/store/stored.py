@@ -39,8 +39,13 @@ _DECODER: Final = msgspec.msgpack.Decoder(Stored)
 
 def encode(stored: Stored, *, compress: bool) -> bytes:
     """As bytes. Compressing saves two thirds and costs more than the rest of a fold: for orders that are done."""
-    packed = _ENCODER.encode(stored)
-    return _COMPRESSED + zlib.compress(packed, 1) if compress else _PLAIN + packed
+    plain = _PLAIN + _ENCODER.encode(stored)
+    return compressed(plain) if compress else plain
+
+
+def compressed(raw: bytes) -> bytes:
+    """An encoded state, compressed if it was not."""
+    return _COMPRESSED + zlib.compress(raw[len(_PLAIN) :], 1) if raw.startswith(_PLAIN) else raw
 
 
 def decode(raw: bytes) -> Stored | None:
