@@ -52,6 +52,7 @@ bench: $(VENV)/develops
 
 ## Memory and growth at full size.
 bench-scale: $(VENV)/develops
+	$(BIN)/python -m pytest -q -n 0 tests/benchmarks/at_length.py
 	$(BIN)/gelato-rollup bench memory growth
 	LETTERS=200000 $(BIN)/python -m pytest -q tests/integration/dead_letters/test_letter_lists.py -k many_letters
 

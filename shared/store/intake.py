@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shared.events import Usable, identity_digest
@@ -70,16 +71,17 @@ def accept(
     One round trip on one server. In a cluster the marks live in other slots and follow in a second step: if the first
     was carried out alone, the event's next delivery is a duplicate that is not folded yet, and marks the order then.
     """
-    names = [keys.order_name(tenant, event.reference) for tenant, event, _, _ in events]
+    names: list[str] = []
     items: list[tuple[tuple[str, ...], tuple[Argument, ...]]] = []
     shards: dict[int, int] = {}  # where the keys of each begin
-    for name, (_, event, received, came_as) in zip(names, events, strict=True):
-        digests = identity_digest(event.identity) + event.digest
-        arguments: tuple[Argument, ...] = (digests, records.of_event(came_as, received, event.text))
+    for tenant, event, received, came_as in events:
+        name, log, meta, shard = _of_order(tenant, event.reference)
+        names.append(name)
+        record = records.of_event(came_as, received, event.text)
+        arguments: tuple[Argument, ...] = (identity_digest(event.identity), event.digest, record)
         if not cluster:
-            shard = keys.shard_of(name)
             arguments += (name, shards.setdefault(shard, 2 * len(events) + 3 * len(shards) + 1))
-        items.append(((keys.log(name), keys.meta(name)), arguments))
+        items.append(((log, meta), arguments))
     if cluster:
         batch = Batch(ACCEPT, items, common=(0, max_events, max_bytes))
     else:
@@ -99,6 +101,12 @@ def accept(
         ]
         yield from due.mark(dict.fromkeys(to_mark))
     return [_outcome(flags) for flags in results]
+
+
+@lru_cache(maxsize=4096)  # an order's events often come soon after one another
+def _of_order(tenant: str, reference: str) -> tuple[str, str, str, int]:
+    name = keys.order_name(tenant, reference)
+    return name, keys.log(name), keys.meta(name), keys.shard_of(name)
 
 
 def contents(tenant: str, events: Sequence[tuple[str, str]]) -> Operation[list[bytes]]:

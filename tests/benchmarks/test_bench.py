@@ -17,12 +17,10 @@ from support.polling import eventually
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ops.bench import lives, processes
-from ops.bench.acknowledgement import WAYS, acknowledgement
 from ops.bench.backlog import fill, fold_all, folded_events, stored_events
 from ops.bench.bench import Bench
 from ops.bench.errors import Missing
 from ops.bench.fold import fold
-from ops.bench.growth import growth
 from ops.bench.intake import intake
 from ops.bench.latency import latency
 from ops.bench.memory import memory
@@ -54,19 +52,11 @@ def test_intake_runs_and_believes_itself(bench: Bench) -> None:
     assert all(series.median > 0 for series in result.series.values())
 
 
-@with_wrk
-def test_acknowledgement_runs_and_believes_itself(bench: Bench) -> None:
-    result = acknowledgement(bench)
-
-    assert not result.failed
-    assert {way.name for way in WAYS} <= set(result.series)
-
-
 def test_fold_runs_and_believes_itself(bench: Bench) -> None:
     result = fold(bench)
 
     assert not result.failed
-    assert set(result.series) == {"ours, 1 worker", "ours, 2 workers", "B, SimpleWorker", "B, forking Worker", "D"}
+    assert {"ours, 1 worker", "ours, 2 workers", "B, SimpleWorker", "B, forking Worker", "D"} <= set(result.series)
 
 
 def test_latency_runs_and_believes_itself(bench: Bench) -> None:
@@ -83,11 +73,6 @@ def test_memory_runs_and_believes_itself(bench: Bench) -> None:
 
     assert not result.failed
     assert result.median("worker, RSS at most") > 10
-
-
-@pytest.mark.timeout(240)
-def test_growth_runs_and_believes_itself(bench: Bench) -> None:
-    assert not growth(bench).failed
 
 
 def test_baselines_are_served_with_the_receivers_own_options(monkeypatch: pytest.MonkeyPatch) -> None:

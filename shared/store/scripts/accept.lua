@@ -4,7 +4,7 @@
 --        then, only when marking: per shard that is marked in due, marks, leases
 -- ARGV   1: "1" to mark in the same call (one server), "0" not to (a cluster: other slots)
 --        2: the most events that one order may have   3: the most bytes of them
---        per event: identity digest (8 bytes) and content digest (16), record, and when marking the order's name and its shard's
+--        per event: identity digest (8 bytes), content digest (16), record, and when marking the order's name and its shard's
 --        first key
 -- Steps  1. look for the content's digest under its identity; 2. append to the log; 3. remember the digest, and of a new
 --        order its generation: what was read of an order that was erased meanwhile must not be written to its successor;
@@ -22,7 +22,7 @@
 --@include handing.lua
 local most, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local marking = ARGV[1] == '1'
-local head, stride = 3, marking and 4 or 2
+local head, stride = 3, marking and 5 or 3
 local time = now_us()
 local results, now, woken = {}, math.floor(time / 1000), 0
 local handed = marking and begin_handing(now)
@@ -53,15 +53,15 @@ end
 local function accept(n)
   local log, meta = KEYS[n * 2 - 1], KEYS[n * 2]
   local at = head + (n - 1) * stride
-  local identity, digest, record = string.sub(ARGV[at + 1], 1, 8), string.sub(ARGV[at + 1], 9), ARGV[at + 2]
+  local identity, digest, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local fields = handed and redis.call('HMGET', meta, identity, 'e', 'b', 'r', 'c', 'p', 'n', 'g', 'd')
-    or redis.call('HMGET', meta, identity, 'e', 'b', 'r', 'c')
+    or redis.call('HMGET', meta, identity, 'e', 'b', 'r')
   local digests, events, bytes = fields[1] or '', tonumber(fields[2] or '0'), tonumber(fields[3] or '0') + #record - 1
   local duplicate = digests ~= '' and known(digests, digest)
   local flags, length = 3, nil
   if duplicate and string.byte(record) == 87 then -- a webhook
     length = redis.call('LLEN', log)
-    if tonumber(fields[5] or '0') >= length then return 0 end
+    if tonumber((handed and fields[5] or redis.call('HGET', meta, 'c')) or '0') >= length then return 0 end
     flags, record = 2, nil
   else
     if bytes > most_bytes then return 8 end
@@ -84,7 +84,7 @@ local function accept(n)
     end
     if fields[4] then keep(log, meta) end
   end
-  if marking then tell(ARGV[at + 3], tonumber(ARGV[at + 4]), fields, log, length, record) end
+  if marking then tell(ARGV[at + 4], tonumber(ARGV[at + 5]), fields, log, length, record) end
   return flags
 end
 

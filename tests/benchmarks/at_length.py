@@ -1,0 +1,31 @@
+"""The parts of the bench that take half a minute in miniature: run by `make bench-scale` before they run at full size."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ops.bench.acknowledgement import WAYS, acknowledgement
+from ops.bench.bench import Bench
+from ops.bench.growth import growth
+from ops.bench.sizes import TINY
+
+with_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, runs=1, sizes=TINY)
+
+
+@with_wrk
+def test_acknowledgement_runs_and_believes_itself(bench: Bench) -> None:
+    result = acknowledgement(bench)
+
+    assert not result.failed
+    assert {way.name for way in WAYS} <= set(result.series)
+
+
+@pytest.mark.timeout(240)
+def test_growth_runs_and_believes_itself(bench: Bench) -> None:
+    assert not growth(bench).failed
