@@ -51,7 +51,6 @@ def run(settings: Settings) -> None:
             wait_seconds = 1.0
         if failure is not None:
             logger.warning("RQ's server is away", error=failure, retry_seconds=wait_seconds)
-        _listen_for_signals()  # RQ has put handlers of its own in place
         stop_asked.wait(wait_seconds)
         wait_seconds = min(wait_seconds * 2, 15.0)
     sweep.join(timeout=5.0)
@@ -63,7 +62,10 @@ def run(settings: Settings) -> None:
 def _work(settings: Settings) -> str | None:
     """Be RQ's worker until asked to stop; what went wrong, if anything did."""
     try:
-        rq_worker.work(settings.where_rq())
+        try:
+            rq_worker.work(settings.where_rq())
+        finally:
+            _listen_for_signals()  # RQ's handlers ask its server, which may be what has just gone, and raise what it says
     except (StoreUnavailable, OSError) as error:
         return str(error)
     except Exception as error:  # RQ lets redis-py's own errors through while it registers the worker

@@ -147,7 +147,9 @@ def test_told_to_stop_it_ends_what_it_started_and_leaves_nothing_behind(tmp_path
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen([sys.executable, "-c", code, "fold", "--quick"], env=env, stderr=subprocess.DEVNULL)
     try:
-        sockets = eventually(lambda: list(tmp_path.glob("gelato-bench-*/run-*/s")), what="a server to listen")
+        sockets = eventually(
+            lambda: list(tmp_path.glob("gelato-bench-*/run-*/s")), seconds=60, what="a server to listen"
+        )
         process.terminate()
 
         assert process.wait(20) == 143
