@@ -8,6 +8,7 @@ import pytest
 from ops.bench.acknowledgement import WAYS, acknowledgement
 from ops.bench.bench import Bench
 from ops.bench.growth import growth
+from ops.bench.intake import intake
 from ops.bench.sizes import TINY
 
 with_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
@@ -29,3 +30,12 @@ def test_acknowledgement_runs_and_believes_itself(bench: Bench) -> None:
 @pytest.mark.timeout(240)
 def test_growth_runs_and_believes_itself(bench: Bench) -> None:
     assert not growth(bench).failed
+
+
+@with_wrk
+def test_intake_runs_and_believes_itself(bench: Bench) -> None:
+    result = intake(bench)
+
+    assert not result.failed
+    assert {"A", "B, everysec", "B, always", "ours, everysec", "ours, always", "ours, duplicates"} <= set(result.series)
+    assert all(series.median > 0 for series in result.series.values())

@@ -210,15 +210,14 @@ class TestAnUpstreamThatIsNotWell:
             def hang(n: int) -> int:
                 return gelato.submit(f"REF-{n}", tenant=("acme", "beta")[n % 2]).status_code
 
-            gelato.receiver.client.timeout = 60.0
+            # A pool that many threads use closes connections that it takes for idle, so this one keeps all that it has.
+            usual, every = gelato.receiver.client, httpx.Limits(max_connections=200, max_keepalive_connections=200)
+            every.keepalive_expiry = None
+            busy = gelato.receiver.client = httpx.Client(base_url=gelato.receiver.base, timeout=60.0, limits=every)
             hanging = [pool.submit(hang, n) for n in range(200)]
             eventually(lambda: sum(each.done() for each in hanging) == 136, seconds=40, what="the rest to be told")
             eventually(lambda: len(upstream.asked) == 64, seconds=40, what="each tenant's share to be on its way")
-            # A client that many threads use closes connections that it takes for idle: webhooks come by one of their own.
-            busy, gelato.receiver.client = (
-                gelato.receiver.client,
-                httpx.Client(base_url=gelato.receiver.base, timeout=10.0),
-            )
+            gelato.receiver.client = usual
             took = []
             for n in range(200):
                 begun = time.monotonic()
