@@ -13,6 +13,7 @@ from support.polling import eventually
 from support.server import Server
 
 from shared.store import Store, due, keys
+from shared.store.intake import Incoming
 from worker import fold as fold_module
 from worker.advance import Policy
 from worker.rounds import Rounds
@@ -48,6 +49,19 @@ def never_claims(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a shift that was handed its work claims none")
 
     monkeypatch.setattr(fold_module, "take", take)
+
+
+def while_it_folds(monkeypatch: pytest.MonkeyPatch, store: Store, *late: Incoming) -> None:
+    """Have some events come, one by one, while the next batch is folded."""
+    plain, coming = fold_module.fold, list(late)
+
+    def fold(*arguments: Any) -> Any:
+        ending = plain(*arguments)
+        while coming:
+            accept(store, coming.pop(0))
+        return ending
+
+    monkeypatch.setattr(fold_module, "fold", fold)
 
 
 def test_an_event_is_handed_to_a_shift_that_waits(
@@ -156,16 +170,7 @@ def test_what_comes_while_a_shift_folds_is_taken_with_the_call_that_finishes(
     store: Store, server: Server, shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_claims(monkeypatch)
-    plain = fold_module.fold
-    late = [events.webhook("B", 1), events.webhook("C", 1)]
-
-    def fold(*arguments: Any) -> Any:
-        ending = plain(*arguments)
-        while late:
-            accept(store, late.pop())
-        return ending
-
-    monkeypatch.setattr(fold_module, "fold", fold)
+    while_it_folds(monkeypatch, store, events.webhook("B", 1), events.webhook("C", 1))
     accept(store, events.webhook("A", 1))
     assert shift.rounds.fold_next().events == 1
     assert shift.rounds.fold_next().events == 2
@@ -177,16 +182,7 @@ def test_an_order_that_gets_an_event_while_it_is_folded_goes_on_at_once(
     store: Store, shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_claims(monkeypatch)
-    plain = fold_module.fold
-    late = [events.webhook("A", 2)]
-
-    def fold(*arguments: Any) -> Any:
-        ending = plain(*arguments)
-        while late:
-            accept(store, late.pop())
-        return ending
-
-    monkeypatch.setattr(fold_module, "fold", fold)
+    while_it_folds(monkeypatch, store, events.webhook("A", 2))
     accept(store, events.webhook("A", 1))
     assert shift.rounds.fold_next().events == 1
     assert shift.rounds.fold_next().events == 1
