@@ -28,8 +28,9 @@ from worker.tally import Tally
 #: So many orders' logs are packed together: that takes two more ways to the server.
 _PACKED_TOGETHER: Final = 16
 _LEAST_WAIT_SECONDS: Final = 0.01  # 0 would be for ever
-#: So many may wait for that: an order that is done often gets its last few events one soon after the other.
-_MOST_TO_PACK: Final = 1_000
+#: So many may wait for that: an order that is done often gets its last few events one soon after the other. They are all
+#: packed when the shift ends, which takes some 70 ms, and whatever comes then waits.
+_MOST_TO_PACK: Final = 200
 #: Ends of parts that may be on their way: what they wrote is held in memory until the server has said what came of it.
 _MOST_ON_THEIR_WAY: Final = 2
 

@@ -11,7 +11,9 @@ from ops.bench.growth import growth
 from ops.bench.intake import intake
 from ops.bench.sizes import TINY
 
-with_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+with_wrk = pytest.mark.skipif(
+    not (shutil.which("wrk") and shutil.which("redis-benchmark")), reason="wrk and redis-tools are not installed"
+)
 
 
 @pytest.fixture
