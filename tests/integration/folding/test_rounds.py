@@ -11,7 +11,7 @@ from support.polling import eventually
 from support.server import Server
 
 from shared.errors import StoreUnavailable
-from shared.store import Store, due, keys, orders, scripts
+from shared.store import Store, due, keys, orders, scripts, stored
 from shared.store.intake import Incoming
 from worker import fold as fold_module
 from worker.advance import Policy
@@ -158,3 +158,19 @@ def test_a_batch_that_could_be_written_in_part_only_is_finished_by_whoever_comes
     assert server.client.hget(keys.meta("default/A"), "n") is None
     versions = [int(fields[b"version"]) for _, fields in server.client.xrange(keys.CHANGES)]
     assert set(versions) == {1}  # told at least once
+
+
+def test_a_finished_order_is_compressed_after_its_last_events(store: Store, server: Server, rounds: Rounds) -> None:
+    for n, status in enumerate(("passed", "shipped", "delivered"), start=1):
+        accept(store, events.webhook("A", n, itemReferenceId="mug", status=status))
+        assert rounds.fold_next().events == 1
+    assert (found_document(store, "A") or {})["terminal"]
+    state, log = keys.state("default/A"), keys.log("default/A")
+    plain = server.client.get(state)
+    assert server.client.llen(log) == 3
+    rounds.finish()
+    compressed = server.client.get(state)
+    assert server.client.llen(log) == 1
+    assert compressed != plain
+    assert stored.encode(stored.decode(compressed), compress=False) == plain
+    assert server.client.pexpiretime(state) == server.client.pexpiretime(log)
