@@ -28,7 +28,7 @@ from ops.bench.processes import BASELINES, Stage
 from ops.bench.report import report
 from ops.bench.results import Result
 from ops.bench.sizes import TINY
-from ops.cli.bench import bench as command
+from ops.cli import main
 from receiver import server
 from shared.secret import Secret
 from shared.settings import Settings
@@ -158,7 +158,7 @@ def test_told_to_stop_it_ends_what_it_started_and_leaves_nothing_behind() -> Non
 def test_without_wrk_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
-    done = CliRunner().invoke(command, ["intake", "--quick"])
+    done = CliRunner().invoke(main, ["bench", "intake", "--quick"])
 
     assert done.exit_code == 2
     assert "apt-get install wrk" in done.stderr.replace("\n", " ")
