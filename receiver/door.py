@@ -28,9 +28,8 @@ logger = log.get("receiver.door")
 #: Bounds of one batch: the server should not be busy with one call for longer than a few milliseconds.
 MAX_EVENTS: Final = 128
 MAX_BYTES: Final = 4 * 1024 * 1024
-#: Under load a group is sent as soon as so many events wait, while up to so many groups are on their way: the server works
-#: on one while the next is read, and while the answers of the one before are written.
-_LOT: Final = 8
+#: While others are on their way, a group is sent of no fewer events than this; and only up to so many groups.
+_LEAST: Final = 4
 _IN_FLIGHT: Final = 4
 LETTER: Final = "L"
 
@@ -67,7 +66,7 @@ class Door:
             size_of=lambda incoming: len(incoming.event.text),
             max_items=MAX_EVENTS,
             max_bytes=MAX_BYTES,
-            lot=_LOT,
+            least=_LEAST,
             in_flight=_IN_FLIGHT,
         )
         self._tasks: set[asyncio.Task[None]] = set()

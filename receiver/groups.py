@@ -1,6 +1,9 @@
 """Group commit: what waits at the same moment is carried together, and each gets its own answer.
 
 While groups are on their way the next one gathers, so a group is as large as the load makes it, without any timer.
+
+Where groups may overlap, whoever carries them is to work on one half of all that is under way while the other half gathers: of
+smaller groups each costs more per item, and with a larger one either side waits for the other.
 """
 
 import asyncio
@@ -21,7 +24,8 @@ class GroupCommit(Generic[T, R]):
     """Carries items in groups.
 
     A group is sent at the end of the loop's turn in which its first item came; while others are on their way, as soon as
-    `lot` items wait, up to `in_flight` groups. `carry` must not raise, and must answer once.
+    half of what was under way lately waits, but for fewer than `least` items, up to `in_flight` groups. `carry` must not
+    raise, and must answer once.
     """
 
     def __init__(
@@ -31,16 +35,19 @@ class GroupCommit(Generic[T, R]):
         size_of: Callable[[T], int],
         max_items: int,
         max_bytes: int,
-        lot: int = 0,
+        least: int = 1,
         in_flight: int = 1,
     ) -> None:
         self._carry = carry
         self._size_of = size_of
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._lot = lot
+        self._least = least
         self._most_in_flight = in_flight
         self._in_flight = 0
+        self._items_in_flight = 0
+        #: The most items that were under way lately, as seen when groups were sent.
+        self._load = 0
         self._waiting: deque[tuple[T, Callable[[R | Exception], None], float]] = deque()
         self._to_flush = False
         self._idle = asyncio.Event()
@@ -61,9 +68,9 @@ class GroupCommit(Generic[T, R]):
                 self._to_flush = True
                 self._idle.clear()
                 loop.call_soon(self._flush)
-            elif self._lot and len(self._waiting) >= self._lot:
+            elif self._enough_wait():
                 self._send()
-        elif self._lot and len(self._waiting) >= self._lot and self._in_flight < self._most_in_flight:
+        elif self._in_flight < self._most_in_flight and self._enough_wait():
             self._send()
 
     async def drain(self) -> None:
@@ -75,8 +82,13 @@ class GroupCommit(Generic[T, R]):
         if self._waiting and self._in_flight < self._most_in_flight:
             self._send()
 
+    def _enough_wait(self) -> bool:
+        enough = min(max(self._least, self._load * 9 // 16), self._max_items)
+        return self._most_in_flight > 1 and len(self._waiting) >= enough
+
     def _send(self) -> None:
         waiting = self._waiting
+        self._load = max(len(waiting) + self._items_in_flight, self._load - (self._load >> 3))
         group: list[T] = []
         tellers = []
         since = waiting[0][2]
@@ -87,11 +99,13 @@ class GroupCommit(Generic[T, R]):
             tellers.append(tell)
             size += self._size_of(item)
         self._in_flight += 1
+        self._items_in_flight += len(group)
         self._carry(group, since, partial(self._answered, tellers))
 
     def _answered(self, tellers: list[Callable[[R | Exception], None]], answers: Answers[R]) -> None:
         self._in_flight -= 1
-        if self._waiting and (not self._in_flight or 0 < self._lot <= len(self._waiting)):
+        self._items_in_flight -= len(tellers)
+        if self._waiting and (not self._in_flight or self._enough_wait()):
             self._send()  # first of all: the server works while answers are written
         if isinstance(answers, Exception):
             for tell in tellers:

@@ -28,7 +28,7 @@ class Listener:
         self.comments = 0
         self.ended = False
         headers = {"Authorization": f"Bearer {token}"} | ({} if last_id is None else {"Last-Event-ID": last_id})
-        self._client = httpx.Client(base_url=base, timeout=httpx.Timeout(10.0, read=60.0))
+        self._client = httpx.Client(base_url=base, timeout=httpx.Timeout(10.0, read=60.0), verify=False)
         self.answer = self._client.send(self._client.build_request("GET", path, headers=headers), stream=True)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()

@@ -34,7 +34,8 @@ class Instance:
 
     def post(self, body: bytes) -> None:
         headers = {"X-Webhook-Secret": SECRET}
-        assert httpx.post(f"{self.base}/webhooks/gelato", content=body, headers=headers).status_code == 200
+        url = f"{self.base}/webhooks/gelato"
+        assert httpx.post(url, content=body, headers=headers, verify=False).status_code == 200
 
     def pids(self) -> list[int]:
         """The processes that serve: the parent's children, but for Python's own helper."""

@@ -147,4 +147,4 @@ def started(receiver: Receiver) -> list[str]:
 def answers(receiver: Receiver, secret: str) -> set[int]:
     """The answers to acme's webhook, on so many connections that each process has answered."""
     url, headers = f"{receiver.base}/webhooks/gelato/acme", {"X-Webhook-Secret": secret}
-    return {httpx.post(url, json=order_status(), headers=headers).status_code for _ in range(12)}
+    return {httpx.post(url, json=order_status(), headers=headers, verify=False).status_code for _ in range(12)}
