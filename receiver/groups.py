@@ -2,8 +2,8 @@
 
 While groups are on their way the next one gathers, so a group is as large as the load makes it, without any timer.
 
-Where groups may overlap, whoever carries them is to work on one half of all that is under way while the other half gathers: of
-smaller groups each costs more per item, and with a larger one either side waits for the other.
+Where groups may overlap, whoever carries them is to work on one half of all that is under way while the other half gathers:
+smaller groups cost more per item, and with larger ones each side waits for the other.
 """
 
 import asyncio
