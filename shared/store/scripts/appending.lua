@@ -14,9 +14,12 @@ local function generation()
   return string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
 end
 
--- An order near its end is kept until the fold has given it a new one.
+-- An order near its end is kept until the fold has given it a new one. Near: ninety days, in which what waits is folded, whatever
+-- has happened to the workers. An order that has longer to go, as nearly all have, costs no writes.
+local NEAR_MS = 90 * 86400 * 1000
 local function keep(log, meta)
-  if redis.call('PTTL', meta) >= 0 then
+  local left = redis.call('PTTL', meta)
+  if left >= 0 and left < NEAR_MS then
     redis.call('PERSIST', log)
     redis.call('PERSIST', meta)
   end

@@ -202,6 +202,19 @@ def test_an_event_that_comes_shortly_before_its_order_goes_is_not_lost(store: St
     assert ends.pop() > now_us() // 1000 + 86_400_000
 
 
+@pytest.mark.parametrize(("days", "kept"), [(91, False), (89, True)])
+def test_an_order_is_kept_for_what_waits_if_it_goes_within_ninety_days(
+    store: Store, server: Server, days: int, kept: bool
+) -> None:
+    accept(store, webhook("A", 1))
+    fold(store)
+    for key in (keys.log("default/A"), keys.meta("default/A")):
+        server.client.pexpire(key, days * 86_400_000)
+    accept(store, webhook("A", 2))
+    for key in (keys.log("default/A"), keys.meta("default/A")):
+        assert (server.client.pexpiretime(key) == -1) is kept
+
+
 def test_an_event_that_is_folded_shortly_before_its_order_goes_gives_it_a_new_end(store: Store, server: Server) -> None:
     accept(store, webhook("A", 1))
     fold(store)
