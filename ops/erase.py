@@ -12,9 +12,12 @@ from receiver.spool import Entry, Spool
 from shared.errors import GelatoRollupError
 from shared.settings import Settings
 from shared.store import Store, erasing, orders
+from shared.store.calls import side_by_side
 from shared.store.dead_letters import DeadLetter
 
 _LOOK_SECONDS: Final = 0.02
+#: So many orders are erased side by side: each takes five ways to the server.
+_TOGETHER: Final = 50
 
 
 @dataclass
@@ -54,21 +57,24 @@ def erase_all(store: Store, settings: Settings, tenant: str, reference: str | No
         task = bar.add_task("orders", total=None)
         while True:
             names = [reference] if reference is not None else _everything(store, tenant)
-            erased.orders += sum(store.run(orders.erase(tenant, name)) > 0 for name in names)
-            bar.advance(task, len(names))
+            for first in range(0, len(names), _TOGETHER):
+                some = names[first : first + _TOGETHER]
+                found = store.run(side_by_side(*(orders.erase(tenant, name) for name in some)))
+                erased.orders += sum(held > 0 for held in found)
+                bar.advance(task, len(some))
             if reference is not None or not names:
                 break
         task = bar.add_task("changes", total=None)
         start: str | None = "-"
         while start is not None:
-            start, looked, found = store.run(orders.erase_changes(tenant, reference, start))
-            erased.changes += found
+            start, looked, gone = store.run(orders.erase_changes(tenant, reference, start))
+            erased.changes += gone
             bar.advance(task, looked)
         task = bar.add_task("dead letters", total=None)
         cursor = None
         while cursor != 0:
-            cursor, found = store.run(orders.erase_letters(tenant, reference, cursor or 0))
-            erased.letters += found
+            cursor, gone = store.run(orders.erase_letters(tenant, reference, cursor or 0))
+            erased.letters += gone
     try:
         store.run(orders.forget_in_files())
     except GelatoRollupError as error:
