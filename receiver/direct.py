@@ -24,6 +24,8 @@ _STATUS: Final = {
     500: b"HTTP/1.1 500 Internal Server Error\r\n",
     503: b"HTTP/1.1 503 Service Unavailable\r\n",
 }
+#: The length of a body, and the end of an answer's headers.
+_LENGTHS: Final = tuple(b"%d\r\n\r\n" % length for length in range(600))
 
 
 class _Turn:
@@ -151,23 +153,40 @@ class DirectProtocol(PatientProtocol):
         """Answer the request that was taken. `headers` are whole lines."""
         turn, transport = self._turn, self.transport
         turn.response_started = turn.response_complete = True
-        if not transport.is_closing():
+        if transport.is_closing():
+            self.on_response_complete()
+            return
+        if turn.keep_alive and not headers and len(body) < len(_LENGTHS):  # nearly all
+            transport.write(b"".join((self._head(status), _LENGTHS[len(body)], body)))
+        else:
             close = b"" if turn.keep_alive else b"connection: close\r\n"
-            transport.write(
-                b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b"
-                % (_STATUS[status], self._default_headers(), len(body), headers, close, body)
-            )
+            transport.write(b"%b%d\r\n%b%b\r\n%b" % (self._head(status), len(body), headers, close, body))
             if not turn.keep_alive:
                 transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.flow.read_paused or not turn.keep_alive:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._wait_for_another()
 
-    def _default_headers(self) -> bytes:
-        """The headers that uvicorn puts on every answer (the date); made anew when it changes them, once a second."""
+    def _head(self, status: int) -> bytes:
+        """What every answer begins with. Uvicorn changes its headers (the date) once a second; then they are made anew."""
         headers = self.server_state.default_headers
-        global _default_headers  # noqa: PLW0603  (of this process: the same for all connections)
-        if _default_headers[0] is not headers:
-            _default_headers = (headers, b"".join(b"%b: %b\r\n" % header for header in headers))
-        return _default_headers[1]
+        if _heads.of is not headers:
+            _heads.of = headers
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            _heads.by_status = {
+                each: b"%b%bcontent-type: application/json\r\ncontent-length: " % (line, lines)
+                for each, line in _STATUS.items()
+            }
+        return _heads.by_status[status]
 
 
-_default_headers: tuple[Any, bytes] = (None, b"")
+class _Heads:
+    """Of this process: they are the same for all connections."""
+
+    of: object = None
+    by_status: dict[int, bytes] = {}
+
+
+_heads: Final = _Heads()

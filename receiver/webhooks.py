@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote
 
+import msgspec
 import orjson
 from starlette.types import Receive, Scope, Send
 
@@ -41,7 +42,7 @@ _DIRECT_BYTES: Final = 65_536
 Reply = Callable[[int, bytes, bytes], None]
 
 
-class _Answer(NamedTuple):
+class _Answer(msgspec.Struct, frozen=True):
     """An answer, what the log says of it, and what it is counted as."""
 
     status: int

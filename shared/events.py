@@ -8,6 +8,8 @@ import hashlib
 from datetime import date
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from shared import statuses
 from shared.canonical import parse
 from shared.errors import UnusableEvent
@@ -48,7 +50,7 @@ MAX_TEXT: Final = 255
 MAX_OPTIONAL_TEXT: Final = 2048
 
 
-class Usable(NamedTuple):
+class Usable(msgspec.Struct, frozen=True):
     """An event that can be stored and folded."""
 
     kind: str

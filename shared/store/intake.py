@@ -5,6 +5,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import msgspec
+
 from shared.events import Usable, identity_digest
 from shared.facts import WEBHOOK
 from shared.store import due, durability, keys, records
@@ -22,7 +24,7 @@ FULL: Final = "order: has as many events, or bytes of them, as an order may have
 _STORED, _TO_MARK, _COLLIDED, _FULL = 1, 2, 4, 8
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct, frozen=True):
     """An event as received: `received` in microseconds; `came_as` is `webhook`, `posted` or `fetched`."""
 
     tenant: str
@@ -46,6 +48,10 @@ class Outcome(NamedTuple):
     result: Result | None
     collision: bool = False
     refusal: str = ""
+
+
+#: What nearly every event becomes.
+_ACCEPTED: Final = Outcome(Result.ACCEPTED)
 
 
 class Acknowledgement(NamedTuple):
@@ -74,10 +80,11 @@ def accept(
     names: list[str] = []
     items: list[tuple[tuple[str, ...], tuple[Argument, ...]]] = []
     shards: dict[int, int] = {}  # where the keys of each begin
-    for tenant, event, received, came_as in events:
-        name, log, meta, shard = _of_order(tenant, event.reference)
+    for incoming in events:
+        event = incoming.event
+        name, log, meta, shard = _of_order(incoming.tenant, event.reference)
         names.append(name)
-        record = records.of_event(came_as, received, event.text)
+        record = records.of_event(incoming.came_as, incoming.received, event.text)
         arguments: tuple[Argument, ...] = (identity_digest(event.identity), event.digest, record)
         if not cluster:
             arguments += (name, shards.setdefault(shard, 2 * len(events) + 3 * len(shards) + 1))
@@ -119,6 +126,8 @@ def contents(tenant: str, events: Sequence[tuple[str, str]]) -> Operation[list[b
 
 
 def _outcome(flags: int | bytes) -> Outcome:
+    if flags == _STORED + _TO_MARK:
+        return _ACCEPTED
     if not isinstance(flags, int):
         return Outcome(None, refusal=flags.decode(errors="replace"))
     if flags & _FULL:

@@ -35,12 +35,13 @@ def send(replays: Sequence[Replay], *, max_events: int = MAX_EVENTS_PER_ORDER) -
     """Put events into their orders' logs and mark the orders as due; each gets its own outcome, never a duplicate."""
     names = [keys.order_name(each.incoming.tenant, each.incoming.event.reference) for each in replays]
     items = []
-    for name, ((_, event, received, came_as), letter) in zip(names, replays, strict=True):
+    for name, (incoming, letter) in zip(names, replays, strict=True):
+        event = incoming.event
         words = (
             identity_digest(event.identity),
             event.digest,
-            records.letter_of(came_as),
-            records.body(received, event.text),
+            records.letter_of(incoming.came_as),
+            records.body(incoming.received, event.text),
             bytes.fromhex(letter),
         )
         items.append(((keys.log(name), keys.meta(name)), words))

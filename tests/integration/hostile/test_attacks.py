@@ -28,7 +28,7 @@ from receiver import protocol
 from receiver.access import Access
 from receiver.app import create_app
 from receiver.direct import DirectProtocol
-from shared.settings import Settings
+from shared.settings import DEFAULT_TENANT, Settings
 from shared.store import Store
 from shared.tenants import load
 
@@ -160,21 +160,74 @@ class TestConnections:
         answered = b"HTTP/1.1 200" if what == "line breaks after an answer" else b"HTTP/1.1 408"
         assert received[:12] in (b"", answered)
 
+    @pytest.mark.parametrize("way", ["usual", "short"])
+    def test_it_is_closed_when_no_other_request_comes_in_time_and_not_before(self, way: str) -> None:
+        with served(keep_alive=0.4) as port, socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            # In use for longer than that; an answer that takes longer; one request soon after another.
+            for seconds in (0.0, 0.3, 0.3, 0.8, 0.0):
+                began = time.monotonic()
+                connection.sendall(post(way, seconds))
+                received = connection.recv(65536)
+                while not received.endswith(b"\r\n\r\n{}"):
+                    assert received, "closed while it was in use"
+                    received += connection.recv(65536)
+                assert time.monotonic() - began >= seconds
+                time.sleep(0.2)
+            began = time.monotonic()
+            assert connection.recv(65536) == b""
+            assert 0.1 < time.monotonic() - began < 2
+
+
+def post(way: str, seconds: float) -> bytes:
+    """A request that `served` answers after so many seconds, by one way or the other."""
+    path = {"usual": "/", "short": "/webhooks/gelato"}[way]
+    body = str(seconds)
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+class _Waiting:
+    """Webhooks that are answered as late as they say, by the short way."""
+
+    direct_bytes = 10_000
+
+    @staticmethod
+    def tenant_at(path: bytes) -> str | None:
+        return DEFAULT_TENANT if path == b"/webhooks/gelato" else None
+
+    @staticmethod
+    def may_post(*_: object) -> bool:
+        return True
+
+    @staticmethod
+    def take(tenant: str, body: bytes, received: int, start: float, reply: Callable[..., None]) -> bool:
+        asyncio.get_running_loop().call_later(float(body), reply, 200, b"{}")
+        return True
+
+    @staticmethod
+    def cut_off(*_: object) -> None:
+        pass
+
 
 @contextlib.contextmanager
-def served() -> Iterator[int]:
+def served(keep_alive: float = 5) -> Iterator[int]:
     """An application under the receiver's protocol that waits for whole bodies; its port."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body"})
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        await asyncio.sleep(float(body or 0))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"{}"})
 
+    app.webhooks = _Waiting()  # type: ignore[attr-defined]
     port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=port, http=DirectProtocol, lifespan="off", log_config=None, access_log=False)
-    )
+    # Proxies' headers would wrap the application, and nothing would go the short way.
+    options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False, "proxy_headers": False}
+    config = uvicorn.Config(app, port=port, http=DirectProtocol, **options)
+    config.timeout_keep_alive = keep_alive  # type: ignore[assignment]
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
     eventually(lambda: server.started, what="the server to listen")

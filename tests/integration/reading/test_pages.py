@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.events import now_us, order_status
 from support.orders import fold
 from support.processes import OPS_TOKEN, READ_TOKEN, Receiver
@@ -62,7 +63,7 @@ class TestTheList:
         made = []
         for each in usable:
             text = body.replace(b"REF-1", each.reference.encode())
-            made.append(Incoming("default", each._replace(text=text, digest=content_digest(b"W", text)), now_us()))
+            made.append(Incoming("default", replace(each, text=text, digest=content_digest(b"W", text)), now_us()))
         store.run(intake.accept(made, cluster=False))
         fold(store)
         index = "gelato:index:{default}"

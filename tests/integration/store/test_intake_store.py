@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from support.events import now_us, snapshot, webhook
 from support.orders import document, due_names, fold
 from support.polling import eventually
@@ -61,7 +62,7 @@ def test_the_same_content_is_a_duplicate_in_its_own_batch_and_later(store: Store
 def test_a_duplicate_keeps_the_time_of_receipt_that_was_stored_first(store: Store) -> None:
     first = webhook("A", 1)
     accept(store, first)
-    accept(store, first._replace(received=first.received + 5_000_000))
+    accept(store, replace(first, received=first.received + 5_000_000))
     assert [record.received for record in store.run(orders.log("default", "A"))] == [first.received]
 
 
@@ -80,8 +81,8 @@ def test_a_snapshot_received_again_is_folded_again_and_counted_once(store: Store
     assert accept(store, first) == [ACCEPTED]
     fold(store)
     # An event without a clock of its own, received in between, is certainly newer than the first receipt only.
-    later = first._replace(received=first.received + 60_000_000)
-    assert accept(store, later, later._replace(received=later.received + 1)) == [ACCEPTED, ACCEPTED]
+    later = replace(first, received=first.received + 60_000_000)
+    assert accept(store, later, replace(later, received=later.received + 1)) == [ACCEPTED, ACCEPTED]
     assert [record.letter for record in store.run(orders.log("default", "A"))][-2:] == ["s", "s"]
     fold(store)
     assert document(store, "A")["events"] == 1
@@ -239,7 +240,7 @@ def test_a_snapshot_that_comes_again_and_again_does_not_fill_its_order_once_it_i
     accept(store, first, most_bytes=bound)
     fold(store)
     for n in range(1, 40):
-        assert accept(store, first._replace(received=first.received + n), most_bytes=bound) == [ACCEPTED], n
+        assert accept(store, replace(first, received=first.received + n), most_bytes=bound) == [ACCEPTED], n
         fold(store)
-    again = [first._replace(received=first.received + 100 + n) for n in range(20)]
+    again = [replace(first, received=first.received + 100 + n) for n in range(20)]
     assert FULL in accept(store, *again, most_bytes=bound)

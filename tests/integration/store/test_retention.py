@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from support import events
 from support.contents import traces
 from support.events import now_us
@@ -64,19 +65,19 @@ def test_an_open_order_is_kept_longer_than_one_that_has_ended(store: Store, serv
 
 
 def test_the_end_counts_from_the_last_event(store: Store, server: Server) -> None:
-    accept(store, webhook("A", 1)._replace(received=now_us() - 5 * DAY_MS * 1000))
+    accept(store, replace(webhook("A", 1), received=now_us() - 5 * DAY_MS * 1000))
     fold(store, POLICY)
     last = webhook("A", 2, "printed")
     accept(store, last)
     fold(store, POLICY)
     assert end_ms(server, "A") == last.received // 1000 + 30 * DAY_MS
-    accept(store, webhook("A", 3, "in_production")._replace(received=last.received - 2 * DAY_MS * 1000))
+    accept(store, replace(webhook("A", 3, "in_production"), received=last.received - 2 * DAY_MS * 1000))
     fold(store, POLICY)
     assert end_ms(server, "A") == last.received // 1000 + 30 * DAY_MS
 
 
 def test_an_order_whose_time_was_over_before_it_came_is_kept_for_a_look(store: Store, server: Server) -> None:
-    accept(store, webhook("A", status="delivered")._replace(received=now_us() - 100 * DAY_MS * 1000))
+    accept(store, replace(webhook("A", status="delivered"), received=now_us() - 100 * DAY_MS * 1000))
     fold(store, POLICY)
     assert 3_500_000 < end_ms(server, "A") - now_us() // 1000 <= 3_600_000
 
@@ -262,7 +263,7 @@ def test_packing_keeps_what_is_not_folded_yet(store: Store, server: Server) -> N
 def test_a_snapshot_that_is_asked_for_every_minute_does_not_fill_the_log(store: Store, server: Server) -> None:
     first = snapshot("A")
     for n in range(100):
-        accept(store, first._replace(received=first.received + n * 60_000_000))
+        accept(store, replace(first, received=first.received + n * 60_000_000))
         fold(store, POLICY)
     assert document(store, "A")["events"] == 1
     assert document(store, "A")["version"] == 1

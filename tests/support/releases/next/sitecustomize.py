@@ -5,6 +5,8 @@ The name means an item status. In the shape `status` is an object with a code.
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared import events, facts
 
 NAME = "order_item_status_changed"
@@ -20,5 +22,5 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
 
 events._CHECKS[events.ITEM_STATUS] = lambda content, reference: _check(_plain(content), reference)
 facts._READERS[events.ITEM_STATUS] = lambda event, received: _read(
-    event._replace(content=_plain(event.content)), received
+    replace(event, content=_plain(event.content)), received
 )
