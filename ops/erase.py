@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from ops.cli.common import progress
 from receiver.drain import read_entry
 from receiver.spool import Entry, Spool
-from shared.errors import GelatoRollupError
+from shared.errors import GelatoRollupError, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store, erasing, orders
 from shared.store.calls import side_by_side
@@ -59,8 +60,7 @@ def erase_all(store: Store, settings: Settings, tenant: str, reference: str | No
             names = [reference] if reference is not None else _everything(store, tenant)
             for first in range(0, len(names), _TOGETHER):
                 some = names[first : first + _TOGETHER]
-                found = store.run(side_by_side(*(orders.erase(tenant, name) for name in some)))
-                erased.orders += sum(held > 0 for held in found)
+                erased.orders += _erase(store, tenant, some)
                 bar.advance(task, len(some))
             if reference is not None or not names:
                 break
@@ -80,6 +80,15 @@ def erase_all(store: Store, settings: Settings, tenant: str, reference: str | No
     except GelatoRollupError as error:
         erased.left_in_files = str(error)
     return erased
+
+
+def _erase(store: Store, tenant: str, references: Sequence[str]) -> int:
+    """Erase some orders; how many there were. Where one cannot be, those before it are. Raises `StoreUnavailable`."""
+    try:
+        found = store.run(side_by_side(*(orders.erase(tenant, each) for each in references)))
+    except StoreUnavailable:
+        found = [store.run(orders.erase(tenant, each)) for each in references]
+    return sum(held > 0 for held in found)
 
 
 def _everything(store: Store, tenant: str) -> list[str]:

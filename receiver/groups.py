@@ -46,8 +46,9 @@ class GroupCommit(Generic[T, R]):
         self._most_in_flight = in_flight
         self._in_flight = 0
         self._items_in_flight = 0
-        #: The most items that were under way lately, as seen when groups were sent.
+        #: The most items that were under way lately, as seen when groups were sent; and so many waiting are a group.
         self._load = 0
+        self._enough = least
         self._waiting: deque[tuple[T, Callable[[R | Exception], None], float]] = deque()
         self._to_flush = False
         self._idle = asyncio.Event()
@@ -68,9 +69,9 @@ class GroupCommit(Generic[T, R]):
                 self._to_flush = True
                 self._idle.clear()
                 loop.call_soon(self._flush)
-            elif self._enough_wait():
+            elif len(self._waiting) >= self._enough and self._most_in_flight > 1:
                 self._send()
-        elif self._in_flight < self._most_in_flight and self._enough_wait():
+        elif len(self._waiting) >= self._enough and self._in_flight < self._most_in_flight:
             self._send()
 
     async def drain(self) -> None:
@@ -82,13 +83,10 @@ class GroupCommit(Generic[T, R]):
         if self._waiting and self._in_flight < self._most_in_flight:
             self._send()
 
-    def _enough_wait(self) -> bool:
-        enough = min(max(self._least, self._load * 9 // 16), self._max_items)
-        return self._most_in_flight > 1 and len(self._waiting) >= enough
-
     def _send(self) -> None:
         waiting = self._waiting
         self._load = max(len(waiting) + self._items_in_flight, self._load - (self._load >> 3))
+        self._enough = min(max(self._least, self._load * 9 // 16), self._max_items)
         group: list[T] = []
         tellers = []
         since = waiting[0][2]
@@ -105,7 +103,7 @@ class GroupCommit(Generic[T, R]):
     def _answered(self, tellers: list[Callable[[R | Exception], None]], answers: Answers[R]) -> None:
         self._in_flight -= 1
         self._items_in_flight -= len(tellers)
-        if self._waiting and (not self._in_flight or self._enough_wait()):
+        if self._waiting and (not self._in_flight or len(self._waiting) >= self._enough):
             self._send()  # first of all: the server works while answers are written
         if isinstance(answers, Exception):
             for tell in tellers:

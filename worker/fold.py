@@ -151,6 +151,7 @@ def fold(store: Store, part: Part, policy: Policy, tally: Tally) -> Ending:
                 where=verdict.where(error),
                 retry_ms=_TROUBLED_MS,
             )
+            store.run(folding.keep(order.name))
             ended = End(Release(claimed, _TROUBLED_MS))
         else:
             if folded is None:

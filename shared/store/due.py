@@ -17,6 +17,7 @@ ALL_SHARDS: Final = tuple(
 _WAKE: Final = keys.WAKE.encode()
 #: The answer of `release.lua` that an order is due again already.
 _DUE_AT_ONCE: Final = 3
+_SHARD_KEYS: Final = tuple((keys.due(shard), keys.marks(shard), keys.leases(shard)) for shard in range(keys.SHARDS))
 
 
 class Claimed(NamedTuple):
@@ -165,7 +166,7 @@ def leases(grace_ms: int) -> Operation[Leases]:
 
 def shard_keys(shard: int) -> tuple[str, ...]:
     """The keys of one shard: due, marks, leases."""
-    return keys.due(shard), keys.marks(shard), keys.leases(shard)
+    return _SHARD_KEYS[shard]
 
 
 def _milliseconds(time: Any) -> int:

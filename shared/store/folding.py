@@ -228,6 +228,11 @@ def _loaded(name: str, answer: list[Any]) -> Loaded:
     return Loaded(name, revision, cursor, packed, announcement, stored, bool(exists), length, new, generation, note)
 
 
+def keep(name: str) -> Operation[None]:
+    """Keep an order that cannot be folded beyond its end, for what waits in its log. A fold gives it a new end."""
+    yield [Call("PERSIST", (keys.log(name),)), Call("PERSIST", (keys.meta(name),))]
+
+
 def whole_log(name: str) -> Operation[list[bytes]]:
     """All stored records of an order's log."""
     (records,) = yield [Call("LRANGE", (keys.log(name),), (0, -1))]

@@ -87,7 +87,10 @@ def accept(
         record = records.of_event(incoming.came_as, incoming.received, event.text)
         arguments: tuple[Argument, ...] = (identity_digest(event.identity), event.digest, record)
         if not cluster:
-            arguments += (name, shards.setdefault(shard, 2 * len(events) + 3 * len(shards) + 1))
+            first = shards.get(shard)
+            if first is None:
+                first = shards[shard] = 2 * len(events) + 3 * len(shards) + 1
+            arguments += (name, first)
         items.append(((log, meta), arguments))
     if cluster:
         batch = Batch(ACCEPT, items, common=(0, max_events, max_bytes))

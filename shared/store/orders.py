@@ -53,6 +53,10 @@ def erase(tenant: str, reference: str) -> Operation[int]:
     name = keys.order_name(tenant, reference)
     shard = keys.shard_of(name)
     written = yield from document(tenant, reference)
+    # The order itself goes last: whoever is interrupted finds it again.
+    yield from reconciling.leave(tenant, reference)
+    yield from submissions.forget(tenant, orjson.loads(written)["connectedOrderIds"] if written else [])
+    yield from submissions.forget_unsettled(tenant, reference)
     answers = yield [
         Call("DEL", keys.of_order(name)),
         *indexes.forgotten(tenant, reference, written),
@@ -61,10 +65,6 @@ def erase(tenant: str, reference: str) -> Operation[int]:
         Call("HDEL", (keys.leases(shard),), (name,)),
         *reconciling.forget_order(tenant, reference),
     ]
-    yield from reconciling.leave(tenant, reference)
-    ids = orjson.loads(written)["connectedOrderIds"] if written else []
-    yield from submissions.forget(tenant, ids)
-    yield from submissions.forget_unsettled(tenant, reference)
     return int(answers[0])
 
 

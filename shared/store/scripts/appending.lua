@@ -15,7 +15,8 @@ local function generation()
 end
 
 -- An order near its end is kept until the fold has given it a new one. Near: ninety days, in which what waits is folded, whatever
--- has happened to the workers. An order that has longer to go, as nearly all have, costs no writes.
+-- has happened to the workers; and where it cannot be folded, they keep it. An order that has longer to go, as nearly all have, costs
+-- no writes.
 local NEAR_MS = 90 * 86400 * 1000
 local function keep(log, meta)
   local left = redis.call('PTTL', meta)

@@ -121,7 +121,7 @@ async def cancel_again() -> None:
 
 
 def test_commands_and_routes_look_at_a_cluster(
-    receiver: Receiver, start: Callable[..., Process], store: Store, command: Callable[..., bytes]
+    receiver: Receiver, start: Callable[..., Process], store: Store, cluster: Cluster, command: Callable[..., bytes]
 ) -> None:
     start("worker")
     watching = start("orders", "watch", "--json")
@@ -158,6 +158,9 @@ def test_commands_and_routes_look_at_a_cluster(
     assert receiver.get("/orders/order-3").status_code == 404
     assert set(listed()) == expected - {"order-3"}
     assert store.run(orders.log("default", "order-3")) == []
+    command("orders", "erase", "--whole-tenant", "--yes")
+    assert listed() == []
+    assert not any(key.startswith("gelato:log:") for node in cluster.held() for key in node)
 
 
 def test_dead_letters_are_replayed_on_a_cluster(

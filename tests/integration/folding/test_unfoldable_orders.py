@@ -56,6 +56,8 @@ def test_an_order_that_cannot_be_folded_at_all_is_tried_again_and_blocks_nobody(
     building.mended = False  # now the state itself raises, whatever comes
     accept(store, webhook("A", "cap"), webhook("B", "cap"))
     assert fold_once(store, FAST).failed == 1
+    holding_it = (keys.log("default/A"), keys.meta("default/A"))
+    assert [server.client.pexpiretime(key) for key in holding_it] == [-1, -1], "it is kept for what waits"
     assert sorted(document(store, "B")["items"]) == ["cap", "mug"]
     for _ in range(5):  # more often than an event is tried
         eventually(lambda: fold_once(store, FAST).failed == 1, what="another try")
@@ -64,6 +66,7 @@ def test_an_order_that_cannot_be_folded_at_all_is_tried_again_and_blocks_nobody(
     building.mended = True
     fold_all(store, FAST)
     assert sorted(document(store, "A")["items"]) == ["cap", POISON]
+    assert len({server.client.pexpiretime(key) for key in keys.of_order("default/A")} - {-1}) == 1
 
 
 def test_a_stored_state_that_cannot_be_read_blocks_nobody(
