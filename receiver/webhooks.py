@@ -43,7 +43,7 @@ Reply = Callable[[int, bytes, bytes], None]
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """An answer, what the log says of it, and what it is counted as."""
+    """An answer, what the log says of it (which `_say` uses up), and what it is counted as."""
 
     status: int
     body: bytes
@@ -225,7 +225,9 @@ class Webhooks:
     def _say(self, tenant: str, start: float, result: _Answer) -> None:
         """Log and count an answered webhook."""
         seconds = time.perf_counter() - start
-        _log_line("webhook", {"tenant": tenant, "ms": round(seconds * 1000, 2), **result.said})
+        said = result.said
+        said["tenant"], said["ms"] = tenant, round(seconds * 1000, 2)
+        _log_line("webhook", said)
         self._service.counts.webhook(result.result, result.kind, seconds)
 
     def _say_unavailable(self, tenant: str, start: float, error: StoreUnavailable) -> None:

@@ -82,7 +82,8 @@ def quick(name: str) -> Line:
         if gathering is None:
             slow.info(event, **fields)
         elif gathering.wanted:
-            fields.update(part=name, event=event, level="info", timestamp=datetime.now(UTC))
+            fields["part"], fields["event"] = name, event
+            fields["level"], fields["timestamp"] = "info", datetime.now(UTC)
             gathering.write(orjson.dumps(fields, str, _LINE_OPTIONS))
 
     return line
