@@ -50,8 +50,12 @@ class Outcome(NamedTuple):
     refusal: str = ""
 
 
-#: What nearly every event becomes.
-_ACCEPTED: Final = Outcome(Result.ACCEPTED)
+#: What nearly every event becomes, by what the script says of it.
+_USUAL: Final[dict[int | bytes, Outcome]] = {
+    _STORED + _TO_MARK: Outcome(Result.ACCEPTED),
+    _TO_MARK: Outcome(Result.DUPLICATE),
+    0: Outcome(Result.DUPLICATE),
+}
 
 
 class Acknowledgement(NamedTuple):
@@ -129,8 +133,9 @@ def contents(tenant: str, events: Sequence[tuple[str, str]]) -> Operation[list[b
 
 
 def _outcome(flags: int | bytes) -> Outcome:
-    if flags == _STORED + _TO_MARK:
-        return _ACCEPTED
+    usual = _USUAL.get(flags)
+    if usual is not None:
+        return usual
     if not isinstance(flags, int):
         return Outcome(None, refusal=flags.decode(errors="replace"))
     if flags & _FULL:
