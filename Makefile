@@ -13,9 +13,9 @@ INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check i
 run: $(VENV)/runs
 	@$(BIN)/gelato-rollup up
 
-## All tests, with real servers and processes: four at a time, they mostly wait; the folders as they stand in pyproject.toml.
+## All tests, with real servers and processes: three at a time, they mostly wait; the folders as they stand in pyproject.toml.
 test: $(VENV)/develops
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 ## The first minutes, from nothing to a document, on each Python that pyproject.toml names and this machine has.
 pythons: $(VENV)/develops
