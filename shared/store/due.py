@@ -8,16 +8,15 @@ from shared.store import keys
 from shared.store.calls import Batch, Call, Operation
 from shared.store.scripts import BEAT, CLAIM, MARK, RELEASE, WAKE
 
+#: The keys of each shard: due, marks, leases.
+_SHARD_KEYS: Final = tuple((keys.due(shard), keys.marks(shard), keys.leases(shard)) for shard in range(keys.SHARDS))
 #: The keys of all shards.
-ALL_SHARDS: Final = tuple(
-    key for shard in range(keys.SHARDS) for key in (keys.due(shard), keys.marks(shard), keys.leases(shard))
-)
+ALL_SHARDS: Final = tuple(key for each in _SHARD_KEYS for key in each)
 
 
 _WAKE: Final = keys.WAKE.encode()
 #: The answer of `release.lua` that an order is due again already.
 _DUE_AT_ONCE: Final = 3
-_SHARD_KEYS: Final = tuple((keys.due(shard), keys.marks(shard), keys.leases(shard)) for shard in range(keys.SHARDS))
 
 
 class Claimed(NamedTuple):
